@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Plugin } from "esbuild";
+import type { Options } from "tsup";
 
 /** Reads a package's `sql` folder into the text of a module that exports `files` and `manifest`. */
 export function sqlModuleText(root: string): string {
@@ -13,6 +13,8 @@ export function sqlModuleText(root: string): string {
   const manifest = readFileSync(join(root, "sql", "manifest.json"), "utf8");
   return `export const files = ${JSON.stringify(files)};\nexport const manifest = ${manifest};`;
 }
+
+type Plugin = NonNullable<Options["esbuildPlugins"]>[number];
 
 /** Puts a package's SQL into its bundle as the virtual module `#sql`, so that published code never reads a file. */
 export const sqlModule = (root: string): Plugin => ({

@@ -1,4 +1,4 @@
-import type { Plugin } from "vite";
+import type { Plugin } from "vitest/config";
 import { sqlModuleText } from "./sql-module.ts";
 
 /** Lets a package's own tests import its sources, whose `#sql` is read from the package's folder. */

@@ -42,7 +42,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  perform howdah._check_namespace('howdah', p_namespace);
+  perform howdah._check_namespace('howdah', p_namespace collate "C");
   perform set_config('howdah.tenant', p_namespace, true);
 end
 $$;

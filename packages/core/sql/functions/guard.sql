@@ -12,9 +12,10 @@ language plpgsql
 stable
 as $$
 declare
+  v_namespace text collate "C" := p_namespace;
   v_pinned text collate "C" := nullif(pg_catalog.current_setting('howdah.tenant', true), '');
 begin
-  if p_namespace is null and p_all then
+  if v_namespace is null and p_all then
     if v_pinned is not null or not howdah._sees_all(p_module) then
       perform howdah.fail(p_module, 'all_namespaces_requires_bypass',
         format('role %s may not work on all namespaces at once', howdah.outer_role()), '42501', null,
@@ -23,13 +24,13 @@ begin
     return;
   end if;
 
-  if p_namespace is null or p_namespace = '' or length(p_namespace) > 1024
-    or p_namespace ~ '[\x01-\x1f\x7f\u0085\u2028\u2029]|^[\s\u00a0\u3000]|[\s\u00a0\u3000]$'
+  if v_namespace is null or v_namespace = '' or length(v_namespace) > 1024
+    or v_namespace ~ '[\x01-\x1f\x7f\u0085\u2028\u2029]|^[\s\u00a0\u3000]|[\s\u00a0\u3000]$'
   then
-    perform howdah._check_namespace(p_module, p_namespace);
+    perform howdah._check_namespace(p_module, v_namespace);
   end if;
 
-  if v_pinned <> p_namespace then
+  if v_pinned <> v_namespace then
     perform howdah.fail(p_module, 'tenant_mismatch',
       format('this transaction is pinned to namespace %L, the call names %L', v_pinned, p_namespace), '42501',
       jsonb_build_object('pinned', v_pinned, 'namespace', p_namespace));
@@ -105,7 +106,7 @@ Example      select howdah.assert_rls_active(''queue'');';
 
 create or replace function howdah._check_namespace(p_module text, p_namespace text) returns void
 language plpgsql
-immutable
+stable
 as $$
 begin
   perform case

@@ -1,0 +1,123 @@
+import pg from "pg";
+
+/** A statement with its values; `name` makes it a prepared one. */
+export interface Query {
+  text: string;
+  values?: unknown[];
+  name?: string;
+}
+
+/** What a statement answers. */
+export interface Result<R> {
+  rows: R[];
+}
+
+/** Anything that runs a statement: pg's Pool, PoolClient and Client satisfy it as they are. */
+export interface Queryable {
+  query<R = Record<string, unknown>>(query: string | Query, values?: unknown[]): Promise<Result<R>>;
+}
+
+/** One connection, held until it is released. */
+export interface Connection extends Queryable {
+  /** Runs a text of several statements. */
+  execute(sql: string): Promise<unknown>;
+  /** Gives the connection back; a broken one is closed instead. */
+  release(isBroken?: boolean): void;
+}
+
+/** A connection that listens. */
+export interface ListenConnection extends Queryable {
+  onNotification(handler: (channel: string, payload: string) => void): void;
+  onEnd(handler: (error?: unknown) => void): void;
+  end(): Promise<void>;
+}
+
+/** What core asks of a database library; {@link connect} finds the right one for its target. */
+export interface Driver {
+  /** True when there is only one connection, so that no second one can hold a lock beside it. */
+  readonly isSingle: boolean;
+  acquire(): Promise<Connection>;
+  /** Opens a connection for LISTEN that belongs to nobody else. */
+  listen(): Promise<ListenConnection>;
+  close(): Promise<void>;
+}
+
+/** Runs a `pg` pool. */
+export function pgPoolDriver(pool: pg.Pool, isOwn: boolean): Driver {
+  return {
+    isSingle: false,
+    async acquire() {
+      return pgConnection(await pool.connect(), true);
+    },
+    async listen() {
+      const { max: _max, ...options } = pool.options;
+      return pgListenConnection(new pg.Client({ ...options, password: pool.options.password, keepAlive: true }));
+    },
+    async close() {
+      if (isOwn) await pool.end();
+    },
+  };
+}
+
+/** Runs one `pg` client, connected by its owner. Its users take turns. */
+export function pgClientDriver(client: pg.ClientBase): Driver {
+  const turns = takeTurns();
+  return {
+    isSingle: true,
+    async acquire() {
+      const done = await turns();
+      const connection = pgConnection(client as pg.PoolClient, false);
+      return { ...connection, release: () => (connection.release(), done()) };
+    },
+    async listen() {
+      const { host, port, database, user, password, ssl } = client as pg.Client;
+      return pgListenConnection(new pg.Client({ host, port, database, user, password, ssl, keepAlive: true }));
+    },
+    async close() {},
+  };
+}
+
+/** A lock for users of one connection: each waits for the ones before it. */
+export function takeTurns(): () => Promise<() => void> {
+  let last: Promise<void> = Promise.resolve();
+  return async () => {
+    let done = (): void => {};
+    const before = last;
+    last = new Promise((resolve) => {
+      done = resolve;
+    });
+    await before;
+    return done;
+  };
+}
+
+const ignore = (): void => {};
+
+function pgConnection(client: pg.PoolClient, isPooled: boolean): Connection {
+  // A backend that dies while its client is checked out but idle raises an event that would end the process.
+  client.on("error", ignore);
+  return {
+    query: client.query.bind(client) as Connection["query"],
+    execute: (sql) => client.query(sql),
+    release(isBroken = false) {
+      client.off("error", ignore);
+      if (isPooled) client.release(isBroken);
+    },
+  };
+}
+
+async function pgListenConnection(client: pg.Client): Promise<ListenConnection> {
+  client.on("error", ignore);
+  await client.connect();
+  return {
+    query: client.query.bind(client) as Queryable["query"],
+    onNotification(handler) {
+      client.on("notification", ({ channel, payload }) => handler(channel, payload ?? ""));
+    },
+    onEnd(handler) {
+      client.on("error", handler);
+      client.on("end", () => handler());
+    },
+    end: () => client.end(),
+  };
+}

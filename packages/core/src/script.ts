@@ -1,0 +1,158 @@
+import { withCore } from "./migrate.ts";
+import type { Module, ModuleFile } from "./module.ts";
+
+/** What {@link script} writes. */
+export interface ScriptOptions {
+  /** Without psql's own commands, so that any driver can send it. Default false. */
+  plain?: boolean;
+  /** A role that gets `use` of every module. */
+  grants?: string;
+}
+
+/**
+ * Writes one SQL script that installs or upgrades modules without Node. It may be run again: files that the database has seen
+ * are skipped, and afterwards {@link migrate} has nothing to do.
+ *
+ * For psql, each file stands as it is between `\if` and `\endif`. A plain script has each file executed inside a `do` block,
+ * and builds indexes without `concurrently`, because all of it is one transaction.
+ */
+export function script(modules: readonly Module[], options: ScriptOptions = {}): string {
+  const all = withCore(modules);
+  const dialect = options.plain ? plain : psql;
+  const title = all.map((module) => `${module.name} ${module.release}`).join(", ");
+  return [
+    `-- Howdah: ${title}. Apache-2.0. Generated; run it as often as you like.`,
+    dialect.open,
+    "set local search_path = pg_catalog, pg_temp;",
+    "set local client_min_messages = warning;",
+    ...all.flatMap((module) => moduleParts(module, dialect)),
+    ...(options.grants === undefined ? [] : all.slice(1).map((module) => grant(module, options.grants ?? ""))),
+    "commit;",
+    "",
+  ].join("\n\n");
+}
+
+interface Dialect {
+  open: string;
+  /** Runs `body` if `condition` holds. */
+  when(condition: string, body: string): string;
+  file(module: Module, file: ModuleFile): string;
+}
+
+const lock = "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('howdah.migrate', 0))";
+const psqlLock = `${lock} as howdah_lock \\gset`;
+
+const psql: Dialect = {
+  open: `\\set ON_ERROR_STOP on\n\\set QUIET on\nbegin;\n${psqlLock}`,
+  when: (condition, body) => `select ${condition} as howdah_run \\gset\n\\if :howdah_run\n${body}\n\\endif`,
+  file: (module, file) => {
+    const inside = `${atVersion(file, psql, file.text.trimEnd())}\n${record(module, file)}`;
+    if (file.inTransaction) return psql.when(isDue(module, file), inside);
+    const outside = `commit;\n${inside}\nbegin;\n${psqlLock}\nset local search_path = pg_catalog, pg_temp;`;
+    return psql.when(isDue(module, file), outside);
+  },
+};
+
+const plain: Dialect = {
+  open: `begin;\n${lock};`,
+  when: (condition, body) => `do $howdah$\nbegin\n  if ${condition} then\n${body}\n  end if;\nend\n$howdah$;`,
+  file: (module, file) => {
+    const text = file.inTransaction ? file.text : file.text.replace(/\bconcurrently\b/i, "");
+    const run = `execute $howdah_file$\n${text.trimEnd()}\n$howdah_file$;`;
+    const guarded = file.minVersion === 0 ? run : `if ${hasVersion(file)} then\n${run}\nend if;`;
+    return plain.when(isDue(module, file), `${guarded}\n${record(module, file)}`);
+  },
+};
+
+function moduleParts(module: Module, dialect: Dialect): string[] {
+  const manifest = literal(JSON.stringify(module.manifest));
+  const hasFunctions = module.manifest.functions !== undefined;
+  const name = literal(module.name);
+  const versioned = module.files.filter((file) => file.kind === "versioned");
+  const repeatable = module.files.filter((file) => file.kind === "repeatable");
+  const ledger = module.name === "howdah" ? [] : [installedBefore(module)];
+  return [
+    `-- Module ${module.name} ${module.release}`,
+    ...ledger,
+    ...(ledger.length === 0 ? [] : [uneditedOnly(module, versioned)]),
+    ...versioned.map((file) => `-- ${module.name}: ${file.path}\n${dialect.file(module, file)}`),
+    ...(hasFunctions
+      ? [
+          doBlock(
+            `if pg_catalog.to_regprocedure('howdah.drop_stale_functions(jsonb)') is not null and ${notNewer(module)} then\n` +
+              `    perform howdah.drop_stale_functions(${manifest});\n  end if;`,
+          ),
+        ]
+      : []),
+    ...repeatable.map((file) => `-- ${module.name}: ${file.path}\n${dialect.file(module, file)}`),
+    doBlock(
+      `if ${notNewer(module)} then
+    insert into howdah.modules (module, release, fingerprint, api, min_api, manifest)
+    values (${name}, ${literal(module.release)}, '${module.fingerprint}', ${module.api}, ${module.minApi}, ${manifest})
+    on conflict (module) do update
+    set release = excluded.release, fingerprint = excluded.fingerprint, api = excluded.api,
+      min_api = excluded.min_api, manifest = excluded.manifest, updated_at = excluded.updated_at;
+    perform howdah.apply_grants(${name});
+    perform pg_catalog.pg_notify('howdah_core_migrated', ${name});
+  end if;`,
+    ),
+  ];
+}
+
+/** Forgets a module whose schema was dropped, and refuses a schema that Howdah did not make. */
+const installedBefore = (module: Module): string =>
+  doBlock(
+    `if pg_catalog.to_regnamespace('${module.name}') is null then
+    delete from howdah.migrations where module = '${module.name}';
+    delete from howdah.modules where module = '${module.name}';
+  elsif not exists (select from howdah.migrations where module = '${module.name}') then
+    raise exception 'schema ${module.name} exists, but no Howdah migration made it';
+  end if;`,
+  );
+
+/** Refuses to go on where an applied file had another text. */
+const uneditedOnly = (module: Module, versioned: readonly ModuleFile[]): string =>
+  doBlock(
+    `if exists (
+    select from howdah.migrations m
+    join (values ${versioned.map((file) => `('${file.path}', '${file.checksum}')`).join(", ")}) v (file, checksum)
+      on v.file = m.file and v.checksum <> m.checksum
+    where m.module = '${module.name}'
+  ) then
+    raise exception 'a migration of ${module.name} that was applied has been edited since';
+  end if;`,
+  );
+
+/** Whether a file is still to be run. The ledger is asked inside a function body, because at first it does not exist. */
+function isDue(module: Module, file: ModuleFile): string {
+  if (module.name === "howdah" && file.number === 1) return "pg_catalog.to_regclass('howdah.migrations') is null";
+  const seen = `select from howdah.migrations where module = '${module.name}' and file = '${file.path}'`;
+  const same = file.kind === "repeatable" ? ` and checksum = '${file.checksum}'` : "";
+  return `not exists (${seen}${same}) and ${notNewer(module)}`;
+}
+
+/** False in a database that a later release of the module has migrated. */
+const notNewer = (module: Module): string =>
+  `not exists (select from howdah.modules where module = '${module.name}' and ` +
+  `(api > ${module.api} or pg_catalog.string_to_array(release, '.')::int[] > ` +
+  `pg_catalog.string_to_array('${module.release.replace(/[^\d.].*$/, "")}', '.')::int[]))`;
+
+const record = (module: Module, file: ModuleFile): string =>
+  `insert into howdah.migrations (module, file, kind, checksum, release)
+values ('${module.name}', '${file.path}', '${file.kind}', '${file.checksum}', ${literal(module.release)})
+on conflict (module, file) do update
+set checksum = excluded.checksum, release = excluded.release, applied_at = excluded.applied_at,
+  applied_by = excluded.applied_by;`;
+
+const hasVersion = (file: ModuleFile): string =>
+  `pg_catalog.current_setting('server_version_num')::int >= ${file.minVersion * 10_000}`;
+
+const atVersion = (file: ModuleFile, dialect: Dialect, text: string): string =>
+  file.minVersion === 0 ? text : dialect.when(hasVersion(file), text);
+
+const grant = (module: Module, role: string): string =>
+  `select howdah.grant_module('${module.name}', ${literal(role)}, 'use');`;
+
+const doBlock = (body: string): string => `do $howdah$\nbegin\n  ${body}\nend\n$howdah$;`;
+
+const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;

@@ -1,0 +1,75 @@
+import { type Duration, milliseconds } from "./duration.ts";
+import { ValidationError } from "./errors.ts";
+
+/** A SQL type that arguments and results may have. */
+export type SqlType = ScalarType | `${ScalarType}[]`;
+
+type ScalarType =
+  | "bigint"
+  | "boolean"
+  | "inet"
+  | "int"
+  | "interval"
+  | "jsonb"
+  | "name"
+  | "numeric"
+  | "real"
+  | "text"
+  | "timestamptz"
+  | "uuid";
+
+/** Writes a value as PostgreSQL reads it, so that every driver sends the same bytes: text, or null. */
+export function encode(type: SqlType, value: unknown): string | null {
+  if (value === null) return null;
+  if (type.endsWith("[]")) {
+    const element = type.slice(0, -2) as ScalarType;
+    return `{${(value as readonly unknown[]).map((item) => encodeElement(element, item)).join(",")}}`;
+  }
+  return encodeScalar(type as ScalarType, value);
+}
+
+function encodeElement(type: ScalarType, value: unknown): string {
+  if (value === null || value === undefined) return "NULL";
+  const text = encodeScalar(type, value);
+  return type === "bigint" || type === "int" ? text : `"${text.replace(/["\\]/g, "\\$&")}"`;
+}
+
+function encodeScalar(type: ScalarType, value: unknown): string {
+  switch (type) {
+    case "jsonb":
+      return encodeJson(value);
+    case "interval":
+      return `${milliseconds(value as Duration)} milliseconds`;
+    case "timestamptz":
+      return value instanceof Date ? value.toISOString() : String(value);
+    default:
+      return typeof value === "string" ? value : String(value);
+  }
+}
+
+function encodeJson(value: unknown): string {
+  const text = JSON.stringify(value);
+  if (text !== undefined) return text;
+  throw new ValidationError(`a ${typeof value} is not a JSON value`, {
+    module: "howdah",
+    code: "json_invalid",
+    sqlstate: "22023",
+  });
+}
+
+/** Reads a value from what a driver made of it: 64-bit and decimal numbers as text, times as `Date`, JSON parsed. */
+export function decode(type: SqlType | undefined, value: unknown): unknown {
+  if (value === null || value === undefined) return null;
+  switch (type) {
+    case "bigint":
+    case "numeric":
+      return typeof value === "string" ? value : String(value);
+    case "bigint[]":
+    case "numeric[]":
+      return (value as unknown[]).map((item) => (item === null ? null : String(item)));
+    case "timestamptz":
+      return value instanceof Date ? value : new Date(value as string);
+    default:
+      return value;
+  }
+}
