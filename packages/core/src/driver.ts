@@ -67,7 +67,13 @@ export function pgClientDriver(client: pg.ClientBase): Driver {
     async acquire() {
       const done = await turns();
       const connection = pgConnection(client as pg.PoolClient, false);
-      return { ...connection, release: () => (connection.release(), done()) };
+      return {
+        ...connection,
+        release() {
+          connection.release();
+          done();
+        },
+      };
     },
     async listen() {
       const { host, port, database, user, password, ssl } = client as pg.Client;

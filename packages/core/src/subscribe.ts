@@ -214,7 +214,7 @@ export class Listener {
   }
 
   private deliver(channel: string, payload: string): void {
-    if (channel === this.echoChannel) return this.answer?.();
+    if (channel === this.echoChannel) this.answer?.();
     for (const subscriber of this.subscribers) {
       if (subscriber.channel === channel) this.tell(subscriber, () => subscriber.handlers.onMessage(payload));
     }

@@ -1,11 +1,12 @@
 -- The manifest: what a schema is made of, as one JSON value that is equal for equal schemas.
 --
 -- It is printed from the catalogue, so two installs, or one install and an upgrade, can be compared
--- by comparing two values. Nothing in it depends on the server's version, on the order of columns,
--- on owners, grants or OIDs: expressions are deparsed under a pinned search path, which writes out
--- every schema but pg_catalog, bodies are hashed, and the not null constraints that have names
--- since PostgreSQL 18 are a property of their columns. Partitions come and go with time and are
--- left out; verify() looks at them where they are. Keys that would say the usual thing are absent.
+-- by comparing two values. Nothing in it depends on the server's version, on the session, on the
+-- order of columns, on owners, grants or OIDs: expressions are deparsed under a pinned search path,
+-- which writes out every schema but pg_catalog, and with pinned formats; bodies are hashed; the not
+-- null constraints that have names since PostgreSQL 18 are a property of their columns. Partitions
+-- come and go with time and are left out; verify() looks at them where they are. Optional keys are
+-- absent when they would say the usual thing.
 --
 --   { "schema": "queue",
 --     "tables": { "jobs": {
@@ -38,6 +39,12 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
+set timezone = 'UTC'
+set datestyle = 'ISO, YMD'
+set intervalstyle = 'postgres'
+set bytea_output = 'hex'
+set extra_float_digits = 1
+set quote_all_identifiers = off
 as $$
 begin
   return (

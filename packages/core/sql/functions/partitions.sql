@@ -290,8 +290,8 @@ begin
       || coalesce(format(' with check (%s)', p.value ->> 'check'), '')
     from jsonb_each(howdah._policies(p_table)) p,
       lateral (
-        select string_agg(case r.name when 'public' then 'public' else quote_ident(r.name) end, ', ')
-        from jsonb_array_elements_text(p.value -> 'roles') r(name)
+        select string_agg(case r when 'public' then r else quote_ident(r) end, ', ')
+        from jsonb_array_elements_text(p.value -> 'roles') r
       ) roles(list)
     union all
     select format('revoke all on %s from %s', p_partition, g.name)
@@ -404,7 +404,7 @@ begin
 
   if v_key is null then
     perform howdah.fail('howdah', 'table_unknown',
-      format('%s is not a table of an installed module, partitioned by range on one timestamptz column',
+      format('%s is not a table of a module, partitioned by range on one timestamptz column',
         coalesce(p_table::text, 'null')),
       '22023', jsonb_build_object('table', p_table::text));
   end if;
