@@ -286,8 +286,8 @@ begin
     select format('create policy %I on %s as %s for %s to %s', p.key, p_partition,
         case when (p.value ->> 'permissive')::boolean then 'permissive' else 'restrictive' end,
         p.value ->> 'command', roles.list)
-      || coalesce(format(' using (%s)', p.value ->> 'using'), '')
-      || coalesce(format(' with check (%s)', p.value ->> 'check'), '')
+      || coalesce(' using (' || (p.value ->> 'using') || ')', '')
+      || coalesce(' with check (' || (p.value ->> 'check') || ')', '')
     from jsonb_each(howdah._policies(p_table)) p,
       lateral (
         select string_agg(case r when 'public' then r else quote_ident(r) end, ', ')
