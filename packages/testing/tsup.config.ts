@@ -1,4 +1,5 @@
 import { defineConfig } from "tsup";
 import { config } from "../../scripts/tsup.ts";
 
-export default defineConfig(config(["src/index.ts", "src/vitest.ts", "src/hygiene.ts"]));
+// Shims: the CommonJS build asks for its own path too.
+export default defineConfig({ ...config(["src/index.ts", "src/vitest.ts", "src/supervisor.ts"]), shims: true });
