@@ -13,28 +13,25 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_stale regprocedure[];
-  v_names text[];
+  v_schema text := p_manifest ->> 'schema';
+  v_stale text[];
 begin
-  if jsonb_typeof(p_manifest -> 'schema') is distinct from 'string' then
+  if v_schema is null then
     perform howdah.fail('howdah', 'manifest_invalid',
       'manifest must be an object with the key schema, as howdah.manifest prints it', '22023');
   end if;
 
-  select array_agg(p.oid order by p.oid), array_agg(p.oid::regprocedure::text order by p.oid)
-  into v_stale, v_names
-  from pg_proc p
-  join pg_namespace n on n.oid = p.pronamespace
-  where n.nspname = p_manifest ->> 'schema'
-    and p.proname in (
-      select split_part(f, '(', 1) from jsonb_object_keys(p_manifest -> 'functions') f
+  select array_agg(format('%I.%s', v_schema, f.key) order by f.key) into v_stale
+  from jsonb_each(howdah.manifest(v_schema) -> 'functions') f
+  where split_part(f.key, '(', 1) in (
+      select split_part(w, '(', 1) from jsonb_object_keys(p_manifest -> 'functions') w
     )
-    and not howdah._is_replaceable(p.oid, p_manifest -> 'functions' -> howdah._signature(p.oid));
+    and not howdah._is_replaceable(f.value, p_manifest -> 'functions' -> f.key);
 
   if v_stale is not null then
     execute format('drop routine %s', array_to_string(v_stale, ', '));
   end if;
-  return query select unnest(v_names);
+  return query select unnest(v_stale);
 end
 $$;
 
@@ -48,37 +45,26 @@ Errors       howdah.manifest_invalid (22023); 2BP01 when something of yours, suc
              on such a function: the error names both
 Example      select * from howdah.drop_stale_functions(howdah.manifest(''queue''));';
 
-create or replace function howdah._is_replaceable(p_function oid, p_wanted jsonb) returns boolean
-language plpgsql
-stable
+create or replace function howdah._is_replaceable(p_found jsonb, p_wanted jsonb) returns boolean
+language sql
+immutable
 as $$
-begin
-  return (
-    select p_wanted is not null
-      and p_wanted ->> 'result' is not distinct from pg_get_function_result(p_function)
-      and coalesce(p_wanted ->> 'kind', 'function') = case p.prokind
-        when 'f' then 'function'
-        when 'p' then 'procedure'
-        when 'a' then 'aggregate'
-        when 'w' then 'window'
-      end
-      and not exists (
-        select 1
-        from jsonb_array_elements(howdah._arguments(p_function)) with ordinality f(found, position)
-        full join jsonb_array_elements(p_wanted -> 'arguments') with ordinality w(wanted, position)
-          using (position)
-        where f.found is null
-          or w.wanted is null
-          or f.found ->> 'name' <> coalesce(w.wanted ->> 'name', '')
-          or f.found ->> 'mode' is distinct from w.wanted ->> 'mode'
-          or f.found ->> 'type' <> w.wanted ->> 'type'
-          or (f.found ? 'default' and not w.wanted ? 'default')
-      )
-    from pg_proc p
-    where p.oid = p_function
-  );
-end
+  select p_wanted is not null
+    and p_found -> 'result' is not distinct from p_wanted -> 'result'
+    and p_found -> 'kind' is not distinct from p_wanted -> 'kind'
+    and not exists (
+      select 1
+      from jsonb_array_elements(p_found -> 'arguments') with ordinality f(argument, position)
+      full join jsonb_array_elements(p_wanted -> 'arguments') with ordinality w(argument, position)
+        using (position)
+      where f.argument is null
+        or w.argument is null
+        or f.argument ->> 'name' is distinct from w.argument ->> 'name'
+        or f.argument ->> 'mode' is distinct from w.argument ->> 'mode'
+        or f.argument ->> 'type' <> w.argument ->> 'type'
+        or (f.argument ? 'default' and not w.argument ? 'default')
+    )
 $$;
 
-comment on function howdah._is_replaceable(oid, jsonb) is
+comment on function howdah._is_replaceable(jsonb, jsonb) is
 'Whether create or replace can turn a function into the one that a manifest describes.';

@@ -45,6 +45,8 @@ set intervalstyle = 'postgres'
 set bytea_output = 'hex'
 set extra_float_digits = 1
 set quote_all_identifiers = off
+set plan_cache_mode = force_generic_plan
+set jit = off
 as $$
 begin
   return (
@@ -97,7 +99,10 @@ begin
       left join pg_opclass o on o.oid = i.indclass[ia.attnum - 1],
         lateral (
           select ia.attnum as position,
-            pg_get_indexdef(i.indexrelid, ia.attnum, false) as text,
+            coalesce(
+              quote_ident(a.attname),
+              pg_get_indexdef(i.indexrelid, ia.attnum, false)
+            ) as text,
             case
               when co.oid <> coalesce(nullif(a.attcollation, 0), t.typcollation)
                 then format(' COLLATE %I', co.collname)
@@ -131,7 +136,8 @@ begin
       where not exists (
         select 1
         from pg_constraint pc
-        where pc.conindid = i.indexrelid
+        where pc.conrelid = i.indrelid
+          and pc.conindid = i.indexrelid
           and pc.contype in ('p', 'u', 'x')
       )
       group by i.indrelid
@@ -161,23 +167,24 @@ begin
         'columns', coalesce(columns.members, '{}'),
         'constraints', coalesce(constraints.members, '{}'),
         'indexes', coalesce(indexes.members, '{}'),
-        'policies', howdah._policies(r.oid),
+        'policies', coalesce(policies.members, '{}'),
         'triggers', coalesce(triggers.members, '{}')
       ))) as members
       from relations r
       left join columns on columns.oid = r.oid
       left join constraints on constraints.oid = r.oid
       left join indexes on indexes.oid = r.oid
+      left join howdah._policies(array(select oid from relations)) policies on policies.oid = r.oid
       left join triggers on triggers.oid = r.oid
     ),
     functions as (
-      select jsonb_object_agg(howdah._signature(p.oid), jsonb_strip_nulls(jsonb_build_object(
+      select jsonb_object_agg(howdah._signature(p.oid, n.nspname), jsonb_strip_nulls(jsonb_build_object(
         'kind', case p.prokind
           when 'p' then 'procedure'
           when 'a' then 'aggregate'
           when 'w' then 'window'
         end,
-        'arguments', howdah._arguments(p.oid),
+        'arguments', coalesce(a.members, '[]'),
         'result', pg_get_function_result(p.oid),
         'language', l.lanname,
         'volatility', case p.provolatile
@@ -195,7 +202,21 @@ begin
       ))) as members
       from pg_proc p
       join pg_namespace n on n.oid = p.pronamespace
-      join pg_language l on l.oid = p.prolang
+      join pg_language l on l.oid = p.prolang,
+        lateral (
+          select jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+            'name', nullif(u.name, ''),
+            'type', format_type(u.type, null),
+            'default', case
+              when p.pronargdefaults > 0 then pg_get_function_arg_default(p.oid, u.position::int)
+            end,
+            'mode', case u.mode when 'o' then 'out' when 'b' then 'inout' when 'v' then 'variadic' end
+          )) order by u.position) as members
+          from unnest(
+            coalesce(p.proallargtypes, p.proargtypes::oid[]), p.proargnames, p.proargmodes
+          ) with ordinality u(type, name, mode, position)
+          where u.mode is distinct from 't'
+        ) a
       where n.nspname = p_schema
     ),
     enums as (
@@ -250,11 +271,12 @@ Returns      an object with the keys schema, tables, functions, enums and sequen
 Errors       none
 Example      select jsonb_pretty(howdah.manifest(''queue''));';
 
-create or replace function howdah._policies(p_table oid) returns jsonb
+create or replace function howdah._policies(p_tables oid[])
+returns table (oid oid, members jsonb)
 language sql
 stable
 as $$
-  select coalesce(jsonb_object_agg(p.polname, jsonb_strip_nulls(jsonb_build_object(
+  select p.polrelid, jsonb_object_agg(p.polname, jsonb_strip_nulls(jsonb_build_object(
     'command', case p.polcmd
       when 'r' then 'select'
       when 'a' then 'insert'
@@ -272,48 +294,21 @@ as $$
     ),
     'using', pg_get_expr(p.polqual, p.polrelid),
     'check', pg_get_expr(p.polwithcheck, p.polrelid)
-  ))), '{}')
+  )))
   from pg_policy p
-  where p.polrelid = p_table
+  where p.polrelid = any (p_tables)
+  group by p.polrelid
 $$;
 
-comment on function howdah._policies(oid) is
-'The policies of a table by name, as the manifest prints them.';
+comment on function howdah._policies(oid[]) is
+'The policies of tables by name, as the manifest prints them; no row for a table without any.';
 
-create or replace function howdah._signature(p_function oid) returns text
+create or replace function howdah._signature(p_function oid, p_schema text) returns text
 language sql
 stable
 as $$
-  select format('%s(%s)', p.proname, (
-    select string_agg(format_type(a.type, null), ',' order by a.position)
-    from unnest(p.proargtypes::oid[]) with ordinality a(type, position)
-  ))
-  from pg_proc p
-  where p.oid = p_function
+  select substr(p_function::regprocedure::text, length(quote_ident(p_schema)) + 2)
 $$;
 
-comment on function howdah._signature(oid) is
-'A function''s name and input types without its schema, the key of a function in the manifest.';
-
-create or replace function howdah._arguments(p_function oid) returns jsonb
-language sql
-stable
-as $$
-  select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-    'name', nullif(p.proargnames[a.position], ''),
-    'type', format_type(a.type, null),
-    'default', pg_get_function_arg_default(p.oid, a.position::int),
-    'mode', case p.proargmodes[a.position]
-      when 'o' then 'out'
-      when 'b' then 'inout'
-      when 'v' then 'variadic'
-    end
-  )) order by a.position), '[]')
-  from pg_proc p,
-    unnest(coalesce(p.proallargtypes, p.proargtypes::oid[])) with ordinality a(type, position)
-  where p.oid = p_function
-    and p.proargmodes[a.position] is distinct from 't'
-$$;
-
-comment on function howdah._arguments(oid) is
-'The arguments of a function with names, types, defaults and modes, without result columns.';
+comment on function howdah._signature(oid, text) is
+'A function''s name and input types without its schema: its key in the manifest.';

@@ -281,14 +281,14 @@ begin
     select format('alter table %s enable row level security', p_partition)
     union all
     select format('drop policy %I on %s', p.name, p_partition)
-    from jsonb_object_keys(howdah._policies(p_partition)) p(name)
+    from howdah._policies(array[p_partition::oid]) t, jsonb_object_keys(t.members) p(name)
     union all
     select format('create policy %I on %s as %s for %s to %s', p.key, p_partition,
         case when (p.value ->> 'permissive')::boolean then 'permissive' else 'restrictive' end,
         p.value ->> 'command', roles.list)
       || coalesce(' using (' || (p.value ->> 'using') || ')', '')
       || coalesce(' with check (' || (p.value ->> 'check') || ')', '')
-    from jsonb_each(howdah._policies(p_table)) p,
+    from howdah._policies(array[p_table::oid]) t, jsonb_each(t.members) p,
       lateral (
         select string_agg(case r when 'public' then r else quote_ident(r) end, ', ')
         from jsonb_array_elements_text(p.value -> 'roles') r
@@ -374,8 +374,12 @@ as $$
   select c.oid
   from pg_inherits i
   join pg_class c on c.oid = i.inhrelid
+  left join howdah._policies(array(
+      select inhrelid from pg_inherits where inhparent = p_table
+    )) has on has.oid = c.oid
+  left join howdah._policies(array[p_table::oid]) wants on true
   where i.inhparent = p_table
-    and (not c.relrowsecurity or howdah._policies(c.oid) <> howdah._policies(p_table))
+    and (not c.relrowsecurity or has.members is distinct from wants.members)
 $$;
 
 comment on function howdah._unprotected_partitions(regclass) is

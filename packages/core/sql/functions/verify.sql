@@ -21,6 +21,7 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
+set jit = off
 as $$
 declare
   v_manifests jsonb := case jsonb_typeof(p_manifest)
@@ -29,7 +30,10 @@ declare
   end;
 begin
   if p_manifest is null then
-    v_manifests := (select coalesce(jsonb_agg(m.manifest), '[]') from howdah.modules m);
+    v_manifests := (
+      select coalesce(jsonb_agg(m.manifest || jsonb_build_object('schema', m.module)), '[]')
+      from howdah.modules m
+    );
   end if;
 
   if jsonb_path_exists(v_manifests, '$[*] ? (!(@.schema.type() == "string"))') then
@@ -39,17 +43,18 @@ begin
 
   return query
   with modules as materialized (
-    select m ->> 'schema' as module, m as wanted, howdah.manifest(m ->> 'schema') as found
+    select m ->> 'schema' as module, m - 'access' as wanted, howdah.manifest(m ->> 'schema') as found
     from jsonb_array_elements(v_manifests) m
   ),
   wanted as materialized (
     select m.module, o.*
     from modules m, howdah._manifest_objects(m.wanted) o
-    where m.found is not null
+    where m.wanted <> m.found
   ),
   found as materialized (
     select m.module, o.*
     from modules m, howdah._manifest_objects(m.found) o
+    where m.wanted <> m.found
   ),
   missing as materialized (
     select w.*
@@ -153,9 +158,12 @@ Example      select * from howdah.verify();';
 
 create or replace function howdah._manifest_objects(p_manifest jsonb)
 returns table (kind text, owner text, name text, object text, body jsonb)
-language sql
+language plpgsql
 immutable
+rows 500
 as $$
+begin
+  return query
   select 'table', '', t.key, t.key,
     t.value - array['columns', 'constraints', 'indexes', 'policies', 'triggers']
   from jsonb_each(p_manifest -> 'tables') t
@@ -183,7 +191,8 @@ as $$
       ('enums', 'enum'),
       ('sequences', 'sequence')
     ) s(section, kind),
-    jsonb_each(p_manifest -> s.section) o
+    jsonb_each(p_manifest -> s.section) o;
+end
 $$;
 
 comment on function howdah._manifest_objects(jsonb) is
@@ -289,6 +298,12 @@ as $$
     where n.nspname = p_schema
       and c.relispartition
       and c.relkind in ('r', 'p', 'f')
+  ),
+  policies as materialized (
+    select o.*
+    from howdah._policies(array(
+      select p.oid from partitions p union select p.parent from partitions p
+    )) o
   )
   select 'partition', p.relname, 'row-level security is off', 'true', 'false'
   from partitions p
@@ -296,7 +311,9 @@ as $$
   union all
   select 'partition', p.relname, 'policies differ from those of ' || p.parent_name, null, null
   from partitions p
-  where howdah._policies(p.parent) <> howdah._policies(p.oid)
+  left join policies has on has.oid = p.oid
+  left join policies wants on wants.oid = p.parent
+  where has.members is distinct from wants.members
   union all
   select 'trigger', p.relname || '.' || t.tgname, 'is disabled', 'true', 'false'
   from partitions p
@@ -324,7 +341,8 @@ as $$
     from pg_namespace n
     where n.nspname = p_schema
     union all
-    select 'function', howdah._signature(p.oid), coalesce(p.proacl, acldefault('f', p.proowner))
+    select 'function', howdah._signature(p.oid, p_schema),
+      coalesce(p.proacl, acldefault('f', p.proowner))
     from pg_proc p
     join pg_namespace n on n.oid = p.pronamespace
     where n.nspname = p_schema
@@ -334,6 +352,7 @@ as $$
     from pg_class c
     join pg_namespace n on n.oid = c.relnamespace
     where n.nspname = p_schema
+      and c.relacl is not null
     union all
     select 'column', c.relname || '.' || a.attname, a.attacl
     from pg_class c
