@@ -53,7 +53,7 @@ export async function dropDatabase(name: string, roles: readonly string[]): Prom
   const { pool } = await findHome();
   const { rows } = await pool.query<{ others: number }>(
     `select count(*)::int as others from pg_stat_activity
-    where datname = $1 and backend_type = 'client backend' and application_name <> $2`,
+    where datname = $1 and usesysid is not null and application_name <> $2`,
     [name, run],
   );
   if (rows[0]?.others !== 0) return;

@@ -27,7 +27,7 @@ export interface Pooler extends AsyncDisposable {
  */
 export async function pooler(
   db: TestConnection,
-  options: { mode: "transaction" | "session" | "statement" },
+  { mode = "transaction" }: { mode?: "transaction" | "session" | "statement" } = {},
 ): Promise<Pooler | undefined> {
   if (!pgBouncer) return undefined;
   const url = new URL(db.url);
@@ -48,7 +48,7 @@ listen_port = ${port}
 unix_socket_dir =
 auth_type = plain
 auth_file = ${users}
-pool_mode = ${options.mode}
+pool_mode = ${mode}
 default_pool_size = 4
 max_client_conn = 1000
 `,

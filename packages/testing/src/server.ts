@@ -120,9 +120,10 @@ const face = (
   [Symbol.asyncDispose]: stop,
 });
 
-/** The same server's url for another database. */
+/** The same server's url for another database. It leaves the name of its connections to whoever connects. */
 export function databaseUrl(base: string, database?: string): string {
   const url = new URL(base);
+  url.searchParams.delete("application_name");
   if (database !== undefined) url.pathname = `/${encodeURIComponent(database)}`;
   return url.href;
 }

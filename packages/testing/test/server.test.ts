@@ -1,17 +1,17 @@
-import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
-import { connect as connectSocket } from "node:net";
+import { connect as connectSocket, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import pg from "pg";
@@ -158,7 +158,6 @@ describe("which server", () => {
   });
 
   test("a Docker that does not answer is given up after 300 ms", async () => {
-    const { createServer } = await import("node:net");
     const silent = createServer().listen(0, "127.0.0.1");
     await new Promise((done) => silent.once("listening", done));
     const { port } = silent.address() as { port: number };
