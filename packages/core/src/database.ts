@@ -127,7 +127,7 @@ class DriverDatabase implements Database {
     this.driver = driver;
     this.options = options;
     this.direct = options.direct === undefined ? undefined : driverFor(options.direct);
-    this.listener = new Listener(() => (this.direct ?? this.driver).listen());
+    this.listener = new Listener(() => (this.direct ?? this.driver).open());
   }
 
   query<R>(query: string | CallQuery | Query, values?: unknown[]): Promise<Result<R>> {

@@ -25,8 +25,8 @@ export interface Connection extends Queryable {
   release(isBroken?: boolean): void;
 }
 
-/** A connection that listens. */
-export interface ListenConnection extends Queryable {
+/** A connection outside any pool, which may listen and hold locks of its own. */
+export interface OwnConnection extends Queryable {
   onNotification(handler: (channel: string, payload: string) => void): void;
   onEnd(handler: (error?: unknown) => void): void;
   end(): Promise<void>;
@@ -37,8 +37,8 @@ export interface Driver {
   /** True when there is only one connection, so that no second one can hold a lock beside it. */
   readonly isSingle: boolean;
   acquire(): Promise<Connection>;
-  /** Opens a connection for LISTEN that belongs to nobody else. */
-  listen(): Promise<ListenConnection>;
+  /** Opens a connection that belongs to nobody else and takes no place in the pool. */
+  open(): Promise<OwnConnection>;
   close(): Promise<void>;
 }
 
@@ -49,9 +49,9 @@ export function pgPoolDriver(pool: pg.Pool, isOwn: boolean): Driver {
     async acquire() {
       return pgConnection(await pool.connect(), true);
     },
-    async listen() {
+    async open() {
       const { max: _max, ...options } = pool.options;
-      return pgListenConnection(new pg.Client({ ...options, password: pool.options.password, keepAlive: true }));
+      return pgOwnConnection(new pg.Client({ ...options, password: pool.options.password, keepAlive: true }));
     },
     async close() {
       if (isOwn) await pool.end();
@@ -75,9 +75,9 @@ export function pgClientDriver(client: pg.ClientBase): Driver {
         },
       };
     },
-    async listen() {
+    async open() {
       const { host, port, database, user, password, ssl } = client as pg.Client;
-      return pgListenConnection(new pg.Client({ host, port, database, user, password, ssl, keepAlive: true }));
+      return pgOwnConnection(new pg.Client({ host, port, database, user, password, ssl, keepAlive: true }));
     },
     async close() {},
   };
@@ -112,7 +112,7 @@ function pgConnection(client: pg.PoolClient, isPooled: boolean): Connection {
   };
 }
 
-async function pgListenConnection(client: pg.Client): Promise<ListenConnection> {
+async function pgOwnConnection(client: pg.Client): Promise<OwnConnection> {
   client.on("error", ignore);
   await client.connect();
   return {

@@ -146,7 +146,7 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
 export function sqlstateOf(error: unknown): string | undefined {
   if (error instanceof HowdahError) return error.sqlstate;
   const code = (error as DriverError | null)?.code;
-  return typeof code === "string" && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
+  return typeof code === "string" && /^(?=.*\d)[0-9A-Z]{5}$/.test(code) ? code : undefined;
 }
 
 /** Takes the password out of any connection string in a text. */

@@ -14,7 +14,7 @@ export {
   type TransactionOptions,
   transaction,
 } from "./database.ts";
-export type { Connection, Driver, ListenConnection, Query, Queryable, Result } from "./driver.ts";
+export type { Connection, Driver, OwnConnection, Query, Queryable, Result } from "./driver.ts";
 export { type Duration, milliseconds } from "./duration.ts";
 export {
   ChecksumMismatchError,

@@ -179,21 +179,20 @@ const noLock: Lock = { assertHeld: async () => {}, release: async () => {} };
 /**
  * Takes the lock that lets one process migrate.
  *
- * It is held by an open transaction on a connection of its own, and never waited for inside the server: a statement that
+ * It is held by an open transaction on a connection of its own, outside the pool that the work may need, and never waited for inside the server: a statement that
  * waits holds a snapshot, for which `create index concurrently` in turn would wait for ever. So it is tried, rolled back, and
  * tried again.
  */
 async function takeLock(db: Database, modules: Module[], options: MigrateOptions): Promise<Lock | "nothing to do"> {
   if (db.driver.isSingle) return noLock;
-  const connection = await db.driver.acquire();
+  const connection = await db.driver.open();
   const giveUpAt = performance.now() + milliseconds(options.wait ?? "1 minute");
   let isHeld = false;
   try {
     for (;;) {
       options.signal?.throwIfAborted();
-      await connection.execute(
-        "begin isolation level read committed; set local idle_in_transaction_session_timeout = 0",
-      );
+      await connection.query("begin isolation level read committed");
+      await connection.query("set local idle_in_transaction_session_timeout = 0");
       await connection.query(
         "select set_config('transaction_timeout', '0', true) where current_setting('server_version_num')::int >= 170000",
       );
@@ -202,7 +201,7 @@ async function takeLock(db: Database, modules: Module[], options: MigrateOptions
       );
       isHeld = rows[0]?.ok === true;
       if (isHeld) break;
-      await connection.execute("rollback");
+      await connection.query("rollback");
       if (!options.dryRun && options.target === undefined && isCurrent(modules, await readModules(connection))) {
         return "nothing to do";
       }
@@ -216,7 +215,7 @@ async function takeLock(db: Database, modules: Module[], options: MigrateOptions
       await sleep(50 + Math.random() * 200, undefined, options.signal ? { signal: options.signal } : {});
     }
   } finally {
-    if (!isHeld) connection.release();
+    if (!isHeld) await connection.end().catch(() => {});
   }
   return {
     assertHeld: async () => {
@@ -232,13 +231,7 @@ async function takeLock(db: Database, modules: Module[], options: MigrateOptions
         );
       });
     },
-    release: async () => {
-      const isBroken = await connection.execute("rollback").then(
-        () => false,
-        () => true,
-      );
-      connection.release(isBroken);
-    },
+    release: () => connection.end().catch(() => {}),
   };
 }
 
@@ -275,14 +268,18 @@ class Migration {
     }
   }
 
-  /** Runs a module again when its locks were not to be had in time, so that DDL never queues long in front of traffic. */
+  /**
+   * Runs a module again when its locks were not to be had in time, so that DDL never queues long in front of traffic, or when
+   * somebody who had lost the migration lock finished one of its files meanwhile.
+   */
   private async withPatience<T>(fn: () => Promise<T>): Promise<T> {
     for (let failures = 1; ; failures++) {
       this.options.signal?.throwIfAborted();
       try {
         return await fn();
       } catch (error) {
-        if (sqlstateOf((error as Error).cause) !== "55P03" || failures >= 10 || this.options.dryRun) throw error;
+        const mayPass = isLockTimeout(error) || isAnnounced(error);
+        if (!mayPass || failures >= 10 || this.options.dryRun) throw error;
         await sleep(backoff(failures, 100, "5 seconds") * Math.random());
       }
     }
@@ -302,7 +299,7 @@ class Migration {
     await this.begin(work);
     try {
       if (state === "lost") await forget(work, module);
-      if (isBaseline) for (const file of module.files) await record(work, module, file, 0, true);
+      if (isBaseline) for (const file of module.files) await announce(work, module, file, true);
       let isPrepared = false;
       for (const { file } of steps) {
         if (file.kind === "repeatable" && !isPrepared) {
@@ -356,7 +353,7 @@ class Migration {
     const version = await serverVersion(work);
     // The ledger's own first file makes the table that its row goes into.
     const isBootstrap = module.name === "howdah" && file.number === 1;
-    if (!isBootstrap) await record(work, module, file, 0);
+    if (!isBootstrap) await announce(work, module, file);
     if (version >= file.minVersion) {
       if (file.lockTimeout) await this.setTimeouts(work, file.lockTimeout);
       await work.execute(file.text).catch((error) => {
@@ -364,8 +361,9 @@ class Migration {
       });
       if (file.lockTimeout) await this.setTimeouts(work, undefined);
     }
+    if (isBootstrap) await announce(work, module, file);
     const ms = performance.now() - startedAt;
-    await record(work, module, file, ms);
+    await recordDuration(work, module, file, ms);
     return ms;
   }
 
@@ -381,11 +379,15 @@ class Migration {
       });
     }
     await this.begin(work);
+    await announce(work, module, file);
     const ms = performance.now() - startedAt;
-    await record(work, module, file, ms);
+    await recordDuration(work, module, file, ms);
     return ms;
   }
 }
+
+const isLockTimeout = (error: unknown): boolean => sqlstateOf((error as Error).cause ?? error) === "55P03";
+const isAnnounced = (error: unknown): boolean => (error as { constraint?: string }).constraint === "migrations_pkey";
 
 async function serverVersion(work: Connection): Promise<number> {
   const { rows } = await work.query<{ version: number }>(
@@ -433,15 +435,25 @@ async function forget(work: Connection, module: Module): Promise<void> {
   await work.query("delete from howdah.modules where module = $1", [module.name]);
 }
 
-async function record(work: Connection, module: Module, file: ModuleFile, ms: number, baseline = false): Promise<void> {
+/** Writes a file's row before the file runs: if somebody else is running the same file, this waits for them and then fails. */
+async function announce(work: Connection, module: Module, file: ModuleFile, isBaseline = false): Promise<void> {
+  const again = file.kind === "repeatable" ? updateOnConflict : "";
   await work.query(
-    `insert into howdah.migrations (module, file, kind, checksum, release, duration_ms, baseline)
-     values ($1, $2, $3, $4, $5, $6, $7)
-     on conflict (module, file) do update
-     set checksum = excluded.checksum, release = excluded.release, applied_at = excluded.applied_at,
-       applied_by = excluded.applied_by, duration_ms = excluded.duration_ms`,
-    [module.name, file.path, file.kind, file.checksum, module.release, Math.round(ms), baseline],
+    `insert into howdah.migrations (module, file, kind, checksum, release, baseline) values ($1, $2, $3, $4, $5, $6) ${again}`,
+    [module.name, file.path, file.kind, file.checksum, module.release, isBaseline],
   );
+}
+
+const updateOnConflict = `on conflict (module, file) do update
+  set checksum = excluded.checksum, release = excluded.release, applied_at = excluded.applied_at,
+    applied_by = excluded.applied_by, baseline = excluded.baseline`;
+
+async function recordDuration(work: Connection, module: Module, file: ModuleFile, ms: number): Promise<void> {
+  await work.query("update howdah.migrations set duration_ms = $3 where module = $1 and file = $2", [
+    module.name,
+    file.path,
+    Math.round(ms),
+  ]);
 }
 
 async function dropStaleFunctions(work: Connection, module: Module): Promise<void> {

@@ -77,7 +77,7 @@ export interface Module {
   readonly minApi: number;
   /** The files in the order in which they run: versioned by number, then repeatable by name. */
   readonly files: readonly ModuleFile[];
-  /** A hash over all files and the manifest: equal in code and database means that there is nothing to do. */
+  /** A hash over release, files and manifest: equal in code and database means that there is nothing to do. */
   readonly fingerprint: string;
   readonly manifest: Manifest;
   readonly commands: readonly Command[];
@@ -117,7 +117,8 @@ export function defineModule(definition: ModuleDefinition): Module {
     }
   });
   const manifest = { ...definition.manifest, access };
-  const fingerprint = sha256([...files.map((file) => file.checksum), JSON.stringify(manifest)].join("\n"));
+  const identity = [release, api, minApi, ...files.map((file) => file.checksum), JSON.stringify(manifest)];
+  const fingerprint = sha256(identity.join("\n"));
   return { name, release, api, minApi, files, fingerprint, manifest, commands };
 }
 

@@ -29,7 +29,7 @@ export function pgliteDriver(db: PGliteLike): Driver {
       const release = await turns();
       return { query, execute: (sql) => db.exec(sql), release };
     },
-    async listen() {
+    async open() {
       const ends: (() => void)[] = [];
       const whenFree: typeof query = async (input, values) => {
         const release = await turns();

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { ListenConnection, Result } from "./driver.ts";
+import type { OwnConnection, Result } from "./driver.ts";
 import { type Duration, milliseconds } from "./duration.ts";
 import { ConnectionError, PoolerError, ValidationError } from "./errors.ts";
 import { backoff } from "./retry.ts";
@@ -44,11 +44,11 @@ const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
  * swallows LISTEN silently; no echo later means a dead connection. After every reconnect each subscriber is told of the gap.
  */
 export class Listener {
-  private readonly open: () => Promise<ListenConnection>;
+  private readonly open: () => Promise<OwnConnection>;
   private readonly subscribers = new Set<Subscriber>();
   private readonly echoChannel = `howdah_echo_${randomUUID().replaceAll("-", "")}`;
-  private connection: Promise<ListenConnection> | undefined;
-  private current: ListenConnection | undefined;
+  private connection: Promise<OwnConnection> | undefined;
+  private current: OwnConnection | undefined;
   private confirmedAt = new Date(0);
   private heartbeat = 30_000;
   private timer: NodeJS.Timeout | undefined;
@@ -56,7 +56,7 @@ export class Listener {
   private echoing: Promise<void> | undefined;
   private isStopped = false;
 
-  constructor(open: () => Promise<ListenConnection>) {
+  constructor(open: () => Promise<OwnConnection>) {
     this.open = open;
   }
 
@@ -114,7 +114,7 @@ export class Listener {
     return [...this.subscribers].some((subscriber) => subscriber.channel === channel);
   }
 
-  private connected(): Promise<ListenConnection> {
+  private connected(): Promise<OwnConnection> {
     this.connection ??= this.connect().catch((error) => {
       this.connection = undefined;
       throw error instanceof PoolerError ? error : new ConnectionError(error, false);
@@ -122,7 +122,7 @@ export class Listener {
     return this.connection;
   }
 
-  private async connect(): Promise<ListenConnection> {
+  private async connect(): Promise<OwnConnection> {
     const connection = await this.open();
     const over = (error?: unknown): void => {
       if (this.current !== connection) return;
@@ -147,14 +147,14 @@ export class Listener {
   }
 
   /** Notifies itself and waits to hear it; everything committed before has then been heard too. */
-  private echo(connection: ListenConnection): Promise<void> {
+  private echo(connection: OwnConnection): Promise<void> {
     this.echoing ??= this.echoOnce(connection).finally(() => {
       this.echoing = undefined;
     });
     return this.echoing;
   }
 
-  private async echoOnce(connection: ListenConnection): Promise<void> {
+  private async echoOnce(connection: OwnConnection): Promise<void> {
     const sentAt = new Date();
     let timer: NodeJS.Timeout | undefined;
     const heard = new Promise<void>((resolve, reject) => {
@@ -181,7 +181,7 @@ export class Listener {
     }
   }
 
-  private beat(connection: ListenConnection, over: (error?: unknown) => void): void {
+  private beat(connection: OwnConnection, over: (error?: unknown) => void): void {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
       this.echo(connection).then(

@@ -65,7 +65,7 @@ comment on column howdah.migrations.baseline is 'True if the file was only recor
 comment on table howdah.modules is 'The installed modules, one row each.';
 comment on column howdah.modules.module is 'The module, which is also the name of its schema';
 comment on column howdah.modules.release is 'The package version that the database is at';
-comment on column howdah.modules.fingerprint is 'SHA-256 over the checksums of all files in order and the manifest: equal means nothing to do';
+comment on column howdah.modules.fingerprint is 'SHA-256 over release, checksums of all files in order, and manifest: equal means nothing to do';
 comment on column howdah.modules.api is 'The number that a release raises when it adds something';
 comment on column howdah.modules.min_api is 'The lowest api of a client that this database still serves';
 comment on column howdah.modules.manifest is 'What the schema must look like, as howdah.manifest prints it, and the access sets of the module';
