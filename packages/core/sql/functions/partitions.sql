@@ -3,7 +3,8 @@
 -- A partition is made as a table of its own and then attached, which lets readers and writers of
 -- the parent go on. Row-level security does not reach a partition that is read directly, so each
 -- one, the default partition too, gets the parent's policies, its grants of select and no right
--- of PUBLIC; every call mends partitions whose policies lag behind the parent's. Rows that waited
+-- of PUBLIC; every call mends partitions whose policies lag behind the parent's. (A policy is
+-- copied as text, so it may name the columns of its table, but not the table.) Rows that waited
 -- in the default partition for the new one move into it before it is attached, under the lock
 -- that attaching takes anyway and past the user's triggers, since moving is not changing.
 --
