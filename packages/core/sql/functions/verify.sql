@@ -36,7 +36,11 @@ begin
     );
   end if;
 
-  if jsonb_path_exists(v_manifests, '$[*] ? (!(@.schema.type() == "string"))') then
+  if exists (
+    select 1
+    from jsonb_array_elements(v_manifests) m
+    where jsonb_typeof(m -> 'schema') is distinct from 'string'
+  ) then
     perform howdah.fail('howdah', 'manifest_invalid',
       'manifest must be an object with the key schema, as howdah.manifest prints it', '22023');
   end if;
@@ -361,7 +365,10 @@ as $$
     where n.nspname = p_schema
       and a.attacl is not null
   )
-  select r.kind, r.object, string_agg(lower(x.privilege_type), ', ' order by x.privilege_type)
+  select r.kind, r.object, string_agg(case x.privilege_type
+      when 'USAGE' then 'use'
+      else lower(x.privilege_type)
+    end, ', ' order by x.privilege_type)
   from rights r, aclexplode(r.acl) x
   where x.grantee = 0
     and not (r.kind = 'schema' and p_schema = 'howdah' and x.privilege_type = 'USAGE')
