@@ -1,6 +1,6 @@
 import { type Histogram, metrics, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import type { Hook } from "./database.ts";
-import { HowdahError, sqlstateOf } from "./errors.ts";
+import { HowdahError, sqlstateOf, toHowdahError } from "./errors.ts";
 
 /** What {@link otel} records beyond the defaults. */
 export interface OtelOptions {
@@ -30,7 +30,8 @@ export function otel(options: OtelOptions = {}): Hook {
       if (options.namespace && call.namespace != null) span.setAttribute("howdah.namespace", call.namespace);
       return (error) => {
         if (error !== undefined) {
-          const type = error instanceof HowdahError ? `${error.module}.${error.code}` : (sqlstateOf(error) ?? "_OTHER");
+          const known = toHowdahError(error);
+          const type = known instanceof HowdahError ? `${known.module}.${known.code}` : (sqlstateOf(error) ?? "_OTHER");
           attributes["error.type"] = type;
           span.setAttribute("error.type", type);
           const status = sqlstateOf(error);

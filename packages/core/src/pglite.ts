@@ -16,7 +16,13 @@ const asText = (value: string): string => value;
 const parsers = {
   20: asText,
   1700: asText,
-  1016: (value: string) => (value === "{}" ? [] : value.slice(1, -1).split(",")),
+  1016: (value: string) =>
+    value === "{}"
+      ? []
+      : value
+          .slice(1, -1)
+          .split(",")
+          .map((item) => (item === "NULL" ? null : item)),
 };
 
 /** Runs a PGlite: one connection inside this process, whose users take turns, with notifications delivered in process. */

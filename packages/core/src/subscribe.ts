@@ -37,10 +37,18 @@ interface Subscriber {
 const echoTimeout = 2000;
 const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
+const noEcho = (): PoolerError =>
+  new PoolerError("LISTEN was accepted, but no notification arrives on this connection", {
+    module: "howdah",
+    code: "listen_unsupported",
+    sqlstate: "0A000",
+    hint: "A transaction pooler swallows LISTEN: give connect() the option `direct`, a URL of the server itself",
+  });
+
 /**
  * One listening connection, shared by all subscriptions of a database.
  *
- * It proves itself by an echo: it notifies itself and must hear that. No echo at the start means a transaction pooler, which
+ * It proves itself by an echo: it is notified and must hear that. No echo at the start means a transaction pooler, which
  * swallows LISTEN silently; no echo later means a dead connection. After every reconnect each subscriber is told of the gap.
  */
 export class Listener {
@@ -135,7 +143,7 @@ export class Listener {
       for (const channel of new Set([...this.subscribers].map((subscriber) => subscriber.channel))) {
         await connection.query(`listen ${quoted(channel)}`);
       }
-      await this.echo(connection);
+      await this.echoFromElsewhere();
     } catch (error) {
       await connection.end().catch(() => {});
       throw error;
@@ -146,34 +154,33 @@ export class Listener {
     return connection;
   }
 
-  /** Notifies itself and waits to hear it; everything committed before has then been heard too. */
+  /** Hears its own notification; everything committed before has then been heard too. */
   private echo(connection: OwnConnection): Promise<void> {
-    this.echoing ??= this.echoOnce(connection).finally(() => {
+    this.echoing ??= this.echoOnce((channel) => connection.query("select pg_notify($1, '')", [channel])).finally(() => {
       this.echoing = undefined;
     });
     return this.echoing;
   }
 
-  private async echoOnce(connection: OwnConnection): Promise<void> {
+  /** Hears a notification from elsewhere: a pooler passes on what a session tells itself, and nothing else. */
+  private async echoFromElsewhere(): Promise<void> {
+    const elsewhere = await this.open();
+    try {
+      await this.echoOnce((channel) => elsewhere.query("select pg_notify($1, '')", [channel]));
+    } finally {
+      await elsewhere.end().catch(() => {});
+    }
+  }
+
+  private async echoOnce(notify: (channel: string) => Promise<unknown>): Promise<void> {
     const sentAt = new Date();
     let timer: NodeJS.Timeout | undefined;
     const heard = new Promise<void>((resolve, reject) => {
       this.answer = resolve;
-      timer = setTimeout(
-        () =>
-          reject(
-            new PoolerError("LISTEN was accepted, but no notification arrives on this connection", {
-              module: "howdah",
-              code: "listen_unsupported",
-              sqlstate: "0A000",
-              hint: "A transaction pooler swallows LISTEN: give connect() the option `direct`, a URL of the server itself",
-            }),
-          ),
-        echoTimeout,
-      );
+      timer = setTimeout(() => reject(noEcho()), echoTimeout);
     });
     try {
-      await Promise.race([heard, connection.query("select pg_notify($1, '')", [this.echoChannel]).then(() => heard)]);
+      await Promise.all([notify(this.echoChannel), heard]);
       this.confirmedAt = sentAt;
     } finally {
       clearTimeout(timer);

@@ -68,8 +68,13 @@ export function decode(type: SqlType | undefined, value: unknown): unknown {
     case "numeric[]":
       return (value as unknown[]).map((item) => (item === null ? null : String(item)));
     case "timestamptz":
-      return value instanceof Date ? value : new Date(value as string);
+      return value instanceof Date && !Number.isNaN(value.getTime()) ? value : endOfTime(value);
     default:
       return value;
   }
+}
+
+/** `infinity` as the last moment that a `Date` can hold, and `-infinity` as the first. */
+function endOfTime(value: unknown): Date {
+  return new Date(String(value).startsWith("-") ? -8.64e15 : 8.64e15);
 }

@@ -42,10 +42,7 @@ describe("the guard", () => {
   test("accepts anything else up to 1,024 characters", async () => {
     const fine = fc
       .string({ unit: "grapheme", minLength: 1, maxLength: 40 })
-      .filter(
-        (text) =>
-          !/[\u0000-\u001f\u007f\u0085\u2028\u2029]/.test(text) && !/^[\s\u00a0\u3000]|[\s\u00a0\u3000]$/.test(text),
-      );
+      .filter((text) => !/\p{Cc}|[\u2028\u2029]/u.test(text) && text.trim() === text);
     await fc.assert(
       fc.asyncProperty(fine, async (namespace) => {
         await db.query("select howdah.guard('shop', $1)", [namespace]);

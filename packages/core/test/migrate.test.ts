@@ -375,7 +375,7 @@ describe("many starters", () => {
     await gate.query("select pg_advisory_unlock(4711)");
     const applied = (await outcomes)
       .map(([line]) => line)
-      .filter((line) => line !== undefined && line.includes("migrations/0001_tables.sql"));
+      .filter((line) => line?.includes("migrations/0001_tables.sql"));
     expect(applied).toHaveLength(1);
     expect(await columns("shop.orders")).toEqual(["namespace", "id"]);
     const { rows } = await db.query("select count(*)::int as n from howdah.migrations where module = 'shop'");

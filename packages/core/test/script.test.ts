@@ -1,0 +1,106 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestDatabase, testDatabase } from "@howdah/testing";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { coreModule, defineModule, migrate, script, status } from "../src/index.ts";
+
+const files = {
+  "migrations/0001_tables.sql":
+    "create schema shop; create table shop.orders (namespace text, id int, primary key (namespace, id));",
+  "migrations/0002_index.sql":
+    "-- howdah: no-transaction\ncreate index concurrently if not exists orders_id_idx on shop.orders (id);",
+  "migrations/0003_future.sql": "-- howdah: min-version 99\ncreate table shop.future ();",
+  "functions/label.sql": `create or replace function shop.label() returns text language plpgsql as $$ begin return ':x \\'; end $$;`,
+};
+const shop = (release = "1.0.0", changed: Record<string, string> = files) =>
+  defineModule({ name: "shop", release, api: 1, minApi: 1, files: changed, manifest: {} });
+
+let db: TestDatabase;
+let folder: string;
+beforeEach(async () => {
+  db = await testDatabase();
+  folder = mkdtempSync(join(tmpdir(), "howdah-script-"));
+});
+afterEach(async () => {
+  rmSync(folder, { recursive: true, force: true });
+  await db.close();
+});
+
+const hasPsql = spawnSync("psql", ["--version"]).status === 0;
+function psql(sql: string): string {
+  const file = join(folder, "script.sql");
+  writeFileSync(file, sql);
+  return execFileSync("psql", ["--no-psqlrc", "-f", file, db.url], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+}
+const sent = (sql: string): Promise<unknown> => db.pool.query(sql);
+
+describe.each([
+  ["psql", hasPsql, async () => psql(script([shop()]))],
+  ["a driver", true, () => sent(script([shop()], { plain: true }))],
+])("a script sent by %s", (name, isHere, install) => {
+  const suffix = isHere ? "" : ` (skipped: no ${name} on the path)`;
+
+  test.skipIf(!isHere)(`installs twice in a row, and then migrate has nothing to do${suffix}`, async () => {
+    await install();
+    await install();
+    expect((await migrate(db, [shop()])).modules).toEqual([]);
+    const { rows } = await db.query(
+      "select shop.label() as label, to_regclass('shop.orders_id_idx') is not null as i, to_regclass('shop.future') as f",
+    );
+    expect(rows).toEqual([{ label: ":x \\", i: true, f: null }]);
+  });
+
+  test.skipIf(!isHere)(`does nothing to what migrate installed${suffix}`, async () => {
+    await migrate(db, [shop()]);
+    await install();
+    expect((await migrate(db, [shop()])).modules).toEqual([]);
+  });
+
+  test.skipIf(!isHere)(`leaves a database alone that a later release has migrated${suffix}`, async () => {
+    const label = "create or replace function shop.label() returns text language sql as 'select ''new''::text';";
+    await migrate(db, [shop("1.1.0", { ...files, "functions/label.sql": label })]);
+    await install();
+    expect((await db.query("select shop.label() as label")).rows).toEqual([{ label: "new" }]);
+    expect((await status(db, [shop("1.1.0", { ...files, "functions/label.sql": label })]))[1]?.state).toBe("current");
+  });
+
+  test.skipIf(!isHere)(`refuses a schema that somebody else made${suffix}`, async () => {
+    await db.query("create schema shop");
+    await expect(install()).rejects.toThrow(/no Howdah migration made it/);
+  });
+
+  test.skipIf(!isHere)(`refuses an applied file that was edited${suffix}`, async () => {
+    await migrate(db, [
+      shop("1.0.0", { ...files, "migrations/0001_tables.sql": `${files["migrations/0001_tables.sql"]} -- before` }),
+    ]);
+    await expect(install()).rejects.toThrow(/has been edited since/);
+  });
+
+  test.skipIf(!isHere)(`installs afresh what was dropped${suffix}`, async () => {
+    await install();
+    await db.query("drop schema shop cascade");
+    await install();
+    expect((await migrate(db, [shop()])).modules).toEqual([]);
+  });
+});
+
+test("a plain script has no command of psql's own", () => {
+  expect(script([shop()], { plain: true })).not.toMatch(/^\\/m);
+});
+
+test("grants give a role the use of every module but howdah itself", async () => {
+  const role = await db.role("app");
+  await sent(script([shop()], { plain: true, grants: role.name }));
+  const { rows } = await db.query("select module, access from howdah.grants where role_name = $1", [role.name]);
+  expect(rows).toEqual([{ module: "shop", access: "use" }]);
+});
+
+test("of core alone is what every module's script begins with", async () => {
+  await sent(script([], { plain: true }));
+  expect((await status(db, []))[0]).toMatchObject({ module: coreModule.name, state: "current" });
+});

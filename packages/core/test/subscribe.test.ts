@@ -1,0 +1,185 @@
+import { PGlite } from "@electric-sql/pglite";
+import { hasPgBouncer, pooler, type TestDatabase, testDatabase } from "@howdah/testing";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { connect, PoolerError, type Subscription } from "../src/index.ts";
+
+let db: TestDatabase;
+beforeAll(async () => {
+  db = await testDatabase();
+});
+afterAll(() => db.close());
+
+/** Collects what a subscription hears, and lets a test wait for it. */
+function ear() {
+  const messages: string[] = [];
+  const gaps: string[] = [];
+  const errors: unknown[] = [];
+  return {
+    messages,
+    gaps,
+    errors,
+    onMessage: (payload: string) => void messages.push(payload),
+    onGap: (reason: string) => void gaps.push(reason),
+    onError: (error: unknown) => void errors.push(error),
+  };
+}
+const notify = (channel: string, payload: string) => db.query("select pg_notify($1, $2)", [channel, payload]);
+
+test("a subscriber hears of the gap first, and then every message of its channel", async () => {
+  const own = connect(db.url);
+  const heard = ear();
+  await own.subscribe("orders", {
+    ...heard,
+    onMessage: (payload) => {
+      expect(heard.gaps).toEqual(["connected"]);
+      heard.onMessage(payload);
+    },
+  });
+  await notify("other", "no");
+  await notify("orders", "1");
+  await notify("orders", "2");
+  await vi.waitFor(() => expect(heard.messages).toEqual(["1", "2"]));
+  await own.close();
+});
+
+test("10,000 notifications arrive complete and in order", async () => {
+  const own = connect(db.url);
+  const heard = ear();
+  await own.subscribe("many", heard);
+  await db.query("select pg_notify('many', i::text) from generate_series(1, 10000) i");
+  await vi.waitFor(() => expect(heard.messages).toHaveLength(10_000));
+  expect(heard.messages.at(-1)).toBe("10000");
+  await own.close();
+});
+
+test("subscriptions share one connection and end one by one", async () => {
+  const own = connect(db.url);
+  const [a, b, twin] = [ear(), ear(), ear()];
+  const first = await own.subscribe("a", a);
+  await own.subscribe("b", b);
+  const second = await own.subscribe("a", twin);
+  const pids = await Promise.all([first, second].map(pidOf));
+  expect(new Set(pids).size).toBe(1);
+  await first.stop();
+  await notify("a", "after");
+  await vi.waitFor(() => expect(twin.messages).toEqual(["after"]));
+  expect(a.messages).toEqual([]);
+  await own.close();
+  await vi.waitFor(async () => {
+    const { rows } = await db.query("select 1 from pg_stat_activity where pid = $1", [pids[0]]);
+    expect(rows).toEqual([]);
+  });
+});
+
+const pidOf = async (subscription: Subscription): Promise<number | undefined> =>
+  (await subscription.query<{ pid: number }>("select pg_backend_pid() as pid")).rows[0]?.pid;
+
+test("a killed listener connects again, tells of the gap, and hears what comes after", async () => {
+  const own = connect(db.url);
+  const heard = ear();
+  const subscription = await own.subscribe("orders", heard);
+  const before = await pidOf(subscription);
+  await db.query("select pg_terminate_backend($1)", [before]);
+  await vi.waitFor(() => expect(heard.gaps).toEqual(["connected", "reconnected"]), 5000);
+  await notify("orders", "after");
+  await vi.waitFor(() => expect(heard.messages).toEqual(["after"]));
+  expect(heard.errors.length).toBeGreaterThan(0);
+  expect(await pidOf(subscription)).not.toBe(before);
+  await own.close();
+});
+
+test("a listener stopped while it reconnects stays stopped", async () => {
+  const own = connect(db.url);
+  const heard = ear();
+  const subscription = await own.subscribe("orders", heard);
+  await db.query("select pg_terminate_backend($1)", [await pidOf(subscription)]);
+  await own.close();
+  await vi.waitFor(async () => {
+    const { rows } = await db.query(
+      "select 1 from pg_stat_activity where query ~ 'howdah_echo' and pid <> pg_backend_pid() and datname = $1",
+      [db.name],
+    );
+    expect(rows).toEqual([]);
+  });
+  expect(heard.gaps).toEqual(["connected"]);
+});
+
+test("a heartbeat moves confirmedAt on", async () => {
+  const own = connect(db.url);
+  const subscription = await own.subscribe("orders", ear(), { heartbeat: 20 });
+  const before = subscription.confirmedAt;
+  await vi.waitFor(() => expect(subscription.confirmedAt.getTime()).toBeGreaterThan(before.getTime()));
+  await own.close();
+});
+
+test("a handler that throws reaches its own onError and no other subscriber", async () => {
+  const own = connect(db.url);
+  const [broken, fine] = [ear(), ear()];
+  const failure = new Error("handler");
+  await own.subscribe("orders", {
+    ...broken,
+    onMessage: () => {
+      throw failure;
+    },
+  });
+  await own.subscribe("orders", fine);
+  await notify("orders", "x");
+  await vi.waitFor(() => expect(fine.messages).toEqual(["x"]));
+  expect(broken.errors).toEqual([failure]);
+  await own.close();
+});
+
+test("a channel may have quotes in its name", async () => {
+  const own = connect(db.url);
+  const heard = ear();
+  await own.subscribe(`o"dd 'channel'`, heard);
+  await notify(`o"dd 'channel'`, "x");
+  await vi.waitFor(() => expect(heard.messages).toEqual(["x"]));
+  await own.close();
+});
+
+test.each(["", "x".repeat(64), "ä".repeat(32)])(
+  "the channel %j is refused before anything is sent",
+  async (channel) => {
+    await expect(db.subscribe(channel, ear())).rejects.toMatchObject({ code: "channel_invalid" });
+  },
+);
+
+test("PGlite notifies in process", { timeout: 60_000 }, async () => {
+  await using pglite = new PGlite();
+  const lite = connect(pglite);
+  const heard = ear();
+  await lite.subscribe("orders", heard);
+  await lite.query("select pg_notify('orders', 'x')");
+  await vi.waitFor(() => expect(heard.messages).toEqual(["x"]));
+  await lite.close();
+});
+
+const bouncerTest = `${hasPgBouncer ? "" : " (skipped: no pgbouncer on the path)"}`;
+test.skipIf(!hasPgBouncer)(
+  `a transaction pooler is found out, and direct goes round it${bouncerTest}`,
+  { timeout: 20_000 },
+  async () => {
+    const bouncer = await pooler(db, { mode: "transaction" });
+    if (!bouncer) throw new Error("PgBouncer is on the path and did not start");
+    const pooled = connect(bouncer.url);
+    const error = await pooled.subscribe("orders", ear()).catch((e) => e);
+    expect(error).toBeInstanceOf(PoolerError);
+    expect(error.hint).toContain("direct");
+    await pooled.close();
+
+    const direct = connect(bouncer.url, { direct: db.url });
+    const heard = ear();
+    await direct.subscribe("orders", heard);
+    await direct.query("select pg_notify('orders', 'x')");
+    await vi.waitFor(() => expect(heard.messages).toEqual(["x"]));
+    await direct.close();
+    await bouncer.stop();
+  },
+);
+
+test("a server that cannot be reached is an error at once", async () => {
+  const own = connect("postgres://127.0.0.1:1/nothing");
+  await expect(own.subscribe("orders", ear())).rejects.toMatchObject({ code: "connection_failed" });
+  await own.close();
+});
