@@ -1,0 +1,116 @@
+import type { Module, Command as ModuleCommand } from "@howdah/core";
+import { type Command, Option } from "commander";
+import { z } from "zod";
+import { CommandError, UsageError } from "../errors.ts";
+import type { Session } from "../session.ts";
+
+/** An option's JSON Schema, as far as a command line cares. */
+interface OptionSchema {
+  type?: string;
+  anyOf?: OptionSchema[];
+  items?: OptionSchema;
+  enum?: unknown[];
+  description?: string;
+  default?: unknown;
+}
+
+/** Adds the commands that a module brings, each at its path: `queue dead-letters list`. */
+export function mountModule(program: Command, session: Session, module: Module): void {
+  for (const command of module.commands) mountCommand(program, session, module, command);
+}
+
+function mountCommand(program: Command, session: Session, module: Module, command: ModuleCommand): void {
+  const words = command.path.split(" ");
+  const last = words.pop() ?? "";
+  const isOwn = (one: Command): boolean => !program.commands.includes(one) || moduleOf.get(one) === module.name;
+  const parent = words.reduce((above, word) => {
+    const existing = above.commands.find((one) => one.name() === word);
+    if (existing && isOwn(existing)) return existing;
+    if (existing) throw clash(module, command, `howdah ${word} is taken`);
+    const added = above.command(word).summary(`commands of ${module.name}`).description(`Commands of ${module.name}.`);
+    moduleOf.set(added, module.name);
+    return added;
+  }, program);
+  if (parent.commands.some((one) => one.name() === last)) throw clash(module, command, "there are two of it");
+
+  const { properties = {}, required = [] } = z.toJSONSchema(command.options, {
+    io: "input",
+    unrepresentable: "any",
+  }) as { properties?: Record<string, OptionSchema>; required?: string[] };
+  const mounted = parent.command(last).summary(command.summary).description(command.summary);
+  for (const [name, schema] of Object.entries(properties)) {
+    const option = optionFor(name, schema, required.includes(name));
+    if (program.options.some((global) => global.long === option.long)) {
+      throw clash(module, command, `${option.long} is an option of every command`);
+    }
+    mounted.addOption(option);
+  }
+  mounted.action(async (given: Record<string, unknown>) => {
+    const options = parse(command, properties, given);
+    const question = command.confirm?.(options);
+    if (question !== undefined) await session.confirm(question);
+    session.output.data(await command.run(await session.database(), options));
+  });
+}
+
+const moduleOf = new WeakMap<Command, string>();
+
+const clash = (module: Module, { path }: ModuleCommand, reason: string): CommandError =>
+  new CommandError("command_invalid", `module ${module.name} offers a command "${path}", but ${reason}`);
+
+/** `maxAttempts` as `--max-attempts <number>`. */
+function optionFor(name: string, schema: OptionSchema, isRequired: boolean): Option {
+  const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  const description = `${schema.description ?? ""}${isRequired ? " (required)" : ""}`.trim();
+  if (schema.type === "boolean") {
+    const isOn = schema.default === true;
+    return new Option(isOn ? `--no-${flag}` : `--${flag}`, description);
+  }
+  const option = new Option(`--${flag} ${placeholder(schema)}`, description).makeOptionMandatory(isRequired);
+  if (schema.enum) option.choices(schema.enum.map(String));
+  if (schema.default !== undefined) option.default(undefined, JSON.stringify(schema.default));
+  return option;
+}
+
+function placeholder(schema: OptionSchema): string {
+  if (schema.type === "array") return "<values...>";
+  if (isNumeric(schema)) return "<number>";
+  return isText(schema) ? "<text>" : "<json>";
+}
+
+const types = (schema: OptionSchema): string[] =>
+  schema.anyOf ? schema.anyOf.flatMap(types) : [schema.type ?? (schema.enum ? "string" : "any")];
+const isText = (schema: OptionSchema): boolean => types(schema).includes("string") && !types(schema).includes("object");
+const isNumeric = (schema: OptionSchema): boolean =>
+  types(schema).every((type) => type === "number" || type === "integer" || type === "null");
+
+/** Reads the words of a command line as what the module's schema wants, and has it judged by that. */
+function parse(
+  command: ModuleCommand,
+  properties: Record<string, OptionSchema>,
+  given: Record<string, unknown>,
+): Record<string, unknown> {
+  const values = Object.fromEntries(
+    Object.entries(given).map(([name, value]) => [name, read(properties[name] ?? {}, value)]),
+  );
+  const parsed = command.options.safeParse(values);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const flag = String(issue?.path[0] ?? "").replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  throw new UsageError(`--${flag}: ${issue?.message}`, `See howdah ${command.path} --help`);
+}
+
+function read(schema: OptionSchema, value: unknown): unknown {
+  if (Array.isArray(value)) return value.map((item) => read(schema.items ?? { type: "string" }, item));
+  if (typeof value !== "string") return value;
+  if (isNumeric(schema)) return value.trim() === "" ? value : Number(value);
+  return isText(schema) ? value : jsonOr(value);
+}
+
+function jsonOr(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,81 @@
+import { type ErrorFields, HowdahError, redact, toHowdahError } from "@howdah/core";
+import { CommanderError } from "commander";
+
+/** How the command ended, for scripts. */
+export const exitCodes = { fine: 0, failed: 1, usage: 2, behind: 3, drift: 4, unreachable: 5 } as const;
+
+/** The command line itself is wrong. */
+export class UsageError extends HowdahError {
+  constructor(message: string, hint?: string) {
+    super(message, { module: "howdah", code: "usage", sqlstate: "22023", hint });
+  }
+}
+
+/** Something other than the database is not as it has to be. */
+export class CommandError extends HowdahError {
+  constructor(code: string, message: string, fields: Pick<ErrorFields, "hint" | "cause"> = {}) {
+    super(message, { module: "howdah", code, sqlstate: "55000", ...fields });
+  }
+}
+
+/** No connection could be made, whatever the reason. */
+export class UnreachableError extends HowdahError {
+  constructor(message: string, fields: Pick<ErrorFields, "hint" | "cause">) {
+    super(message, { module: "howdah", code: "unreachable", sqlstate: "08001", ...fields });
+  }
+}
+
+/** Somebody pressed ctrl-C, or the system asks the process to end. */
+export class Interrupted extends HowdahError {
+  readonly exitCode: number;
+
+  constructor(signal: "SIGINT" | "SIGTERM") {
+    super("interrupted", { module: "howdah", code: "interrupted", sqlstate: "57014" });
+    this.exitCode = signal === "SIGINT" ? 130 : 143;
+  }
+}
+
+/** An error as it is shown. */
+export interface Failure {
+  exitCode: number;
+  code: string;
+  message: string;
+  hint: string | undefined;
+}
+
+/** By name, because a module may have been built with another copy of core. */
+const exitCodeByName: Readonly<Record<string, number>> = {
+  UsageError: exitCodes.usage,
+  CommanderError: exitCodes.usage,
+  SchemaBehindError: exitCodes.behind,
+  SchemaDriftError: exitCodes.drift,
+  ConnectionError: exitCodes.unreachable,
+  UnreachableError: exitCodes.unreachable,
+};
+
+/** What a driver says when a schema, table or function is not there: the database lacks a migration. */
+const missingObject = new Set(["3F000", "42P01", "42883"]);
+
+/** Says of any error what a person, and what a script, should know. Passwords in connection strings are left out. */
+export function describe(thrown: unknown): Failure {
+  const error = toHowdahError(thrown) as Partial<HowdahError> & { name?: string; message?: string };
+  if (thrown instanceof CommanderError) return describeUsage(thrown);
+  const code = error.module === undefined ? (error.code ?? "failed") : `${error.module}.${error.code}`;
+  const isBehind = error.module === undefined && missingObject.has(code);
+  const hint = isBehind ? "Is the database up to date? See `howdah status`, then run `howdah migrate`" : error.hint;
+  return {
+    exitCode: isBehind ? exitCodes.behind : (exitCodeByName[error.name ?? ""] ?? exitCodes.failed),
+    code,
+    message: hide(error.message || String(thrown)),
+    hint: hint === undefined ? undefined : hide(hint),
+  };
+}
+
+/** Commander's "error: unknown option '--jsn'\n(Did you mean --json?)". */
+function describeUsage(error: CommanderError): Failure {
+  const [message = "", hint] = hide(error.message.replace(/^error: /, "")).split("\n");
+  return { exitCode: exitCodes.usage, code: "howdah.usage", message, hint: hint?.replace(/^\(|\)$/g, "") };
+}
+
+/** Takes passwords out of a text: those in connection strings, and those in their parameters. */
+export const hide = (text: string): string => redact(text).replace(/([?&]password=)[^&\s]*/gi, "$1***");

@@ -1,0 +1,1 @@
+export { sqlReference } from "./reference.ts";
