@@ -41,7 +41,7 @@ begin
     return null;
   end if;
 
-  -- Where the clocks go back over midnight, yesterday comes again.
+  -- Where the clocks are about to go back over midnight, yesterday comes again.
   v_day := (v_base + least(
     queue._cron_offset(p_timezone, v_base),
     queue._cron_offset(p_timezone, v_base + interval '1 day')
@@ -60,6 +60,12 @@ begin
 
     if v_before <> v_after then
       v_turn := queue._cron_turn(p_timezone, v_from, v_to);
+      if v_run is null and not v_is_fixed and v_turn + v_before > v_day + 1
+        and queue._cron_next_day(v_day + 1, v_day + 1, v_days, v_months, v_weekdays) is not null
+      then
+        -- Tomorrow has begun before the clocks go back to today.
+        v_run := queue._cron_next_time(v_day + 1, v_hours, v_minutes, v_base + v_before) - v_before;
+      end if;
       if v_run is null or v_run >= v_turn then
         v_done := greatest(v_base, v_turn - v_tick) + v_after;
         if v_is_fixed then
