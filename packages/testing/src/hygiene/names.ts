@@ -1,6 +1,6 @@
 // Rules about the names in SQL: all of them lead to one object, whatever the search path, and stay within the module.
 import type { Rule, Subject, Violation } from "./rule.ts";
-import { type Mention, mentions, type Node, nodes, parseExpression, type Source } from "./source.ts";
+import { type Mention, mentions, type Node, nodes, parseExpression, type Source, words } from "./source.ts";
 
 export const qualifiedNames: Rule = {
   name: "qualified-names",
@@ -45,7 +45,7 @@ export const dynamicSql: Rule = {
   check: ({ sources }) =>
     sources.flatMap((source) =>
       dynamicExpressions(source)
-        .filter((expression) => !isSafe(parseExpression(expression), registered(source)))
+        .filter((expression) => !isSafe(parseExpression(expression), selfQuoting(source)))
         .map(({ query }) => ({ object: source.object, problem: `executes ${query}` })),
     ),
 };
@@ -60,34 +60,31 @@ function dynamicExpressions({ plpgsql }: Source): Node[] {
   return [...statements, ...others].flatMap((query) => [...nodes(query, "PLpgSQL_expr")]);
 }
 
-/** The variables whose types write themselves as SQL with all quotes that it needs. */
-const registered = ({ plpgsql }: Source): string[] =>
+/** The variables whose types, such as regclass, write themselves with all the quotes that they need. */
+const selfQuoting = ({ plpgsql }: Source): string[] =>
   [...nodes(plpgsql, "PLpgSQL_var")]
-    .filter((variable) => /"typname":"(pg_catalog\.)?reg\w+"/.test(JSON.stringify(variable.datatype)))
-    .map((variable) => String(variable.refname));
+    .filter(({ datatype }) =>
+      /^(pg_catalog\.)?reg\w+$/.test(String(nodes(datatype, "PLpgSQL_type").next().value?.typname)),
+    )
+    .map(({ refname }) => String(refname));
 
-/** A text without anything in it, or a format() of such a text whose arguments can be nothing but names and literals. */
-function isSafe(tree: unknown, names: readonly string[]): boolean {
-  const { targetList } = (nodes(tree, "SelectStmt").next().value ?? {}) as { targetList?: unknown[] };
-  const { val } = (targetList?.[0] as { ResTarget?: { val?: Node } })?.ResTarget ?? {};
-  if (textOf(val) !== undefined) return true;
-  const call = val?.FuncCall as { funcname: unknown; args?: unknown[] } | undefined;
-  const isFormat = JSON.stringify(call?.funcname).includes('{"sval":"format"}');
-  const [template, ...values] = call?.args ?? [];
-  const text = textOf(template);
-  if (!isFormat || text === undefined) return false;
-  const slots = [...text.matchAll(/%(?:(\d+)\$)?([sIL])/g)];
-  return slots.every(
-    ([, position, kind], i) => kind !== "s" || isName(values[position ? Number(position) - 1 : i], names),
-  );
+/** Whether an expression is a fixed text, or a format() of one whose arguments can be nothing but names and literals. */
+function isSafe(tree: unknown, variables: readonly string[]): boolean {
+  const value = nodes(tree, "ResTarget").next().value?.val as Node | undefined;
+  if (textOf(value) !== undefined) return true;
+  const { funcname, args } = (value?.FuncCall ?? {}) as { funcname?: unknown; args?: unknown[] };
+  const template = textOf(args?.[0]);
+  if (words(funcname).at(-1) !== "format" || template === undefined) return false;
+  const slots = [...template.matchAll(/%%|%(?:(\d+)\$)?-?\d*([sIL])/g)].filter(([slot]) => slot !== "%%");
+  return slots.every(([, position, kind], i) => kind !== "s" || isName(args?.[Number(position ?? i + 1)], variables));
 }
 
 const textOf = (node: unknown): string | undefined =>
-  (node as { A_Const?: { sval?: { sval?: string } } })?.A_Const?.sval?.sval;
+  (node as { A_Const?: { sval?: { sval?: string } } } | undefined)?.A_Const?.sval?.sval;
 
-function isName(node: unknown, names: readonly string[]): boolean {
+function isName(node: unknown, variables: readonly string[]): boolean {
   const { ColumnRef, TypeCast, FuncCall } = (node ?? {}) as Record<string, Node | undefined>;
-  if (ColumnRef) return names.includes([...nodes(ColumnRef, "String")].map((part) => part.sval).join("."));
-  if (TypeCast) return /"sval":"reg\w+"/.test(JSON.stringify(TypeCast.typeName));
-  return /"sval":"quote_(ident|literal|nullable)"/.test(JSON.stringify(FuncCall?.funcname) ?? "");
+  if (ColumnRef) return variables.includes(words(ColumnRef).join("."));
+  const last = words(TypeCast ? TypeCast.typeName : FuncCall?.funcname).at(-1) ?? "";
+  return TypeCast ? last.startsWith("reg") : /^quote_(ident|literal|nullable)$/.test(last);
 }

@@ -108,8 +108,10 @@ export function mentions(tree: unknown): Mention[] {
   });
 }
 
-/** A name in its parts, such as `[{ String: { sval: "queue" } }, { String: { sval: "push" } }]`. */
 const mention = (kind: Mention["kind"], parts: unknown): Mention => {
-  const names = [...nodes(parts, "String")].map((node) => String(node.sval));
+  const names = words(parts);
   return { kind, schema: names.at(-2), name: names.at(-1) ?? "" };
 };
+
+/** The words of a name in its parts, such as `[{ String: { sval: "queue" } }, { String: { sval: "push" } }]`. */
+export const words = (parts: unknown): string[] => [...nodes(parts, "String")].map((node) => String(node.sval));

@@ -20,12 +20,12 @@ function styleProblems(text: string): string[] {
     if (/\s$/.test(line)) note("ends with white space");
     const upper = /\w*[A-Z]\w*/.exec(code[i] ?? "");
     if (upper) note(`has ${upper[0]} in upper case`);
-    const indent = /^ *(?=\S)/.exec(code[i] ?? "")?.[0].length ?? 0;
-    if (indent % 2 === 1) note(`is indented by ${indent}`);
+    const indent = line.search(/[^ ]/);
+    if (indent % 2 === 1 && code[i]?.[indent] !== " ") note(`is indented by ${indent}`);
   });
   return problems;
 }
 
-/** SQL with blanks in the place of comments, strings and quoted names; bodies between dollars are code like any other. */
+/** SQL with blanks within comments, strings and quoted names; bodies between dollars are code like any other. */
 const blanked = (text: string): string =>
-  text.replace(/--[^\n]*|'(?:[^']|'')*'|"[^"]*"/g, (found) => found.replace(/[^\n]/g, " "));
+  text.replace(/--[^\n]*|'(?:[^']|'')*'|"[^"]*"/g, ([first = "", ...rest]) => first + rest.join("").replace(/./g, " "));
