@@ -1,5 +1,5 @@
-// Removes what the tasks leave behind: build outputs, turbo's cache, and test servers whose parent died.
-import { readdirSync, rmSync } from "node:fs";
+// Removes what the tasks leave behind: build outputs, turbo's cache, and the folders of test servers that no longer run.
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,6 +13,17 @@ for (const home of ["packages", "examples"]) {
   }
 }
 for (const path of [".turbo", "node_modules/.cache", "bench/.turbo", "docs/.turbo"]) remove(join(root, path));
-for (const name of readdirSync(tmpdir())) {
-  if (name.startsWith("howdah-pg-")) remove(join(tmpdir(), name));
+
+function isRunning(folder) {
+  try {
+    const [pid] = readFileSync(join(folder, "data/postmaster.pid"), "utf8").split("\n");
+    return process.kill(Number(pid), 0);
+  } catch (error) {
+    return error.code === "EPERM";
+  }
+}
+for (const home of new Set([tmpdir(), "/dev/shm"])) {
+  for (const name of existsSync(home) ? readdirSync(home) : []) {
+    if (name.startsWith("howdah-pg-") && !isRunning(join(home, name))) remove(join(home, name));
+  }
 }
