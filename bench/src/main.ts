@@ -19,6 +19,8 @@ const USAGE = `Usage: node src/main.ts core|queue [options]
                    temporary folder
   --json           print the results as JSON, and nothing else, to standard output`;
 
+class UsageError extends Error {}
+
 function readArguments(): { name: string; suite: () => Promise<Suite>; options: Options; json: boolean } {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -33,10 +35,9 @@ function readArguments(): { name: string; suite: () => Promise<Suite>; options: 
   const [name = ""] = positionals;
   const suite = suites[name];
   const [rounds, jobs] = [Number(values.rounds), Number(values.jobs)];
-  if (!suite || positionals.length > 1)
-    throw new Error(`${JSON.stringify(positionals.join(" "))} is not core or queue`);
-  if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds ${values.rounds} is not a number from 1`);
-  if (!Number.isInteger(jobs) || jobs < 1000) throw new Error(`--jobs ${values.jobs} is not a number from 1000`);
+  if (!suite || positionals.length > 1) throw new UsageError(`"${positionals.join(" ")}" is not core or queue`);
+  if (!Number.isInteger(rounds) || rounds < 1) throw new UsageError(`--rounds ${values.rounds} is not a number from 1`);
+  if (!Number.isInteger(jobs) || jobs < 1000) throw new UsageError(`--jobs ${values.jobs} is not a number from 1000`);
   return { name, suite, options: { only: values.only, rounds, jobs, server: values.server }, json: values.json };
 }
 
@@ -44,7 +45,7 @@ async function run({ name, suite: load, options, json }: ReturnType<typeof readA
   const suite = await load();
   const names = suite.rows.map((row) => row.name);
   const unknown = options.only.find((row) => !names.includes(row));
-  if (unknown) throw new Error(`there is no row ${unknown}; the rows are ${names.join(", ")}`);
+  if (unknown) throw new UsageError(`there is no row ${unknown}; the rows are ${names.join(", ")}`);
 
   const server = await openServer(options.server);
   try {
@@ -68,7 +69,7 @@ async function run({ name, suite: load, options, json }: ReturnType<typeof readA
 try {
   await run(readArguments());
 } catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  console.error(`\n${USAGE}`);
+  const isMisuse = error instanceof UsageError || (error as { code?: string }).code?.startsWith("ERR_PARSE_ARGS");
+  console.error(isMisuse ? `${(error as Error).message}\n\n${USAGE}` : error);
   process.exitCode = 1;
 }

@@ -1,9 +1,8 @@
 // What starting a process costs: the migration that finds nothing to do, and forty processes at once that all find work.
-import { fork } from "node:child_process";
-import { once } from "node:events";
 import { type MigrationReport, migrate } from "@howdah/core";
 import { queueModule } from "@howdah/queue";
 import type { Pool } from "pg";
+import { startChild } from "../child.ts";
 import { median } from "../measure.ts";
 
 export const modules = [queueModule];
@@ -34,31 +33,18 @@ export async function measureIdleMigration(pool: Pool, times: number) {
 
 /** Lets `count` processes migrate the same empty database at the same moment. */
 export async function measureStarters(url: string, count: number) {
-  const starters = Array.from({ length: count }, () =>
-    fork(new URL("./starter.ts", import.meta.url), [url], { stdio: ["ignore", 2, 2, "ipc"] }),
-  );
-  await Promise.all(starters.map((starter) => once(starter, "message")));
+  const starters = Array.from({ length: count }, () => startChild(new URL("./starter.ts", import.meta.url)));
+  await Promise.all(starters.map((starter) => starter.ask(url)));
   const started = performance.now();
-  const reports = await Promise.all(
-    starters.map(async (starter) => {
-      const answer = once(starter, "message");
-      const exit = once(starter, "exit").then(([code]) => {
-        if (code !== 0) throw new Error(`a process that migrated ended with exit code ${code}`);
-      });
-      starter.send("go");
-      const [report] = (await Promise.race([answer, exit])) as [MigrationReport];
-      return { report, milliseconds: performance.now() - started };
-    }),
-  );
-  const runs = new Map<string, number>();
-  for (const { module, file } of reports.flatMap(({ report }) => report.modules.flatMap(({ applied }) => applied))) {
+  const reports = await Promise.all(starters.map((starter) => starter.ask<MigrationReport>("go")));
+  const milliseconds = performance.now() - started;
+  for (const starter of starters) starter.dismiss();
+
+  const runs = new Map(modules.flatMap(({ name, files }) => files.map(({ path }) => [`${name}/${path}`, 0])));
+  for (const { module, file } of reports.flatMap((report) => report.modules).flatMap(({ applied }) => applied)) {
     runs.set(`${module}/${file}`, (runs.get(`${module}/${file}`) ?? 0) + 1);
   }
-  const wanted = modules.flatMap(({ name, files }) => files.map(({ path }) => `${name}/${path}`));
-  const missing = wanted.find((file) => !runs.has(file));
-  if (missing) throw new Error(`${missing} was run by no process`);
-  return {
-    starters: Math.max(...reports.map(({ milliseconds }) => milliseconds)),
-    "starters-runs": Math.max(...runs.values()),
-  };
+  const missing = [...runs].find(([, times]) => times === 0);
+  if (missing) throw new Error(`${missing[0]} was run by no process`);
+  return { starters: milliseconds, "starters-runs": Math.max(...runs.values()) };
 }

@@ -1,13 +1,14 @@
-// One of the processes that start at once: says that it is connected, waits for the word, migrates, and reports.
+// One of the processes that start at once: connects when it hears the URL, migrates when it hears the word.
+import { once } from "node:events";
 import { migrate } from "@howdah/core";
 import { Pool } from "pg";
 import { modules } from "./migrate.ts";
 
-const pool = new Pool({ connectionString: process.argv[2], max: 2 });
+const [url] = (await once(process, "message")) as [string];
+const pool = new Pool({ connectionString: url, max: 2 });
 await pool.query("select");
-process.once("message", async () => {
+process.on("message", async () => {
   process.send?.(await migrate(pool, modules));
   await pool.end();
-  process.disconnect();
 });
 process.send?.("ready");

@@ -181,6 +181,7 @@ const longTransaction: QueueRow = {
     const count = Math.ceil(turn.jobs / 3);
     await warmUp(turn, 10);
     await fill(queue, count);
+    await client.query("vacuum analyze");
     const before = await drain(turn, count, 10);
     await client.query("vacuum analyze");
 

@@ -2,7 +2,7 @@
 //
 // In each round the systems take turns, and each begins in another round: what disturbs the machine for a while then
 // disturbs all of them, and nobody always comes first.
-import { fork } from "node:child_process";
+import { startChild } from "../child.ts";
 import { type Suite, version } from "../suite.ts";
 import { type QueueRow, rows } from "./rows.ts";
 import { CONCURRENCY, CONNECTIONS } from "./system.ts";
@@ -28,22 +28,10 @@ export const queueSuite: Suite<QueueRow> = {
   },
 };
 
-/** Runs one turn in a child process, whose output goes to our standard error so that ours stays clean. */
-function turn(task: Task): Promise<Record<string, number>> {
-  const child = fork(new URL("./turn.ts", import.meta.url), {
-    execArgv: ["--no-deprecation"], // what the peers do with pg is not ours to fix
-    stdio: ["ignore", 2, 2, "ipc"],
-  });
-  return new Promise((resolve, reject) => {
-    let figures: Record<string, number> | undefined;
-    child.once("message", (message) => {
-      figures = message as Record<string, number>;
-    });
-    child.once("error", reject);
-    child.once("exit", (code) => {
-      if (figures && code === 0) resolve(figures);
-      else reject(new Error(`${task.system} did not finish row ${task.row} (exit code ${code})`));
-    });
-    child.send(task);
-  });
+/** Runs one turn in a process of its own. */
+async function turn(task: Task) {
+  const child = startChild(new URL("./turn.ts", import.meta.url));
+  const figures = await child.ask<Record<string, number>>(task);
+  child.dismiss();
+  return figures;
 }

@@ -39,7 +39,6 @@ async function take({ row: name, system, url, jobs }: Task) {
   return figures;
 }
 
-process.once("message", async (task: Task) => {
+process.on("message", async (task: Task) => {
   process.send?.(await take(task));
-  process.disconnect();
 });
