@@ -275,35 +275,34 @@ create or replace function howdah._protect_partition(
 ) returns void
 language plpgsql
 as $$
-declare
-  v_statement text;
 begin
-  for v_statement in
-    select format('alter table %s enable row level security', p_partition)
-    union all
-    select format('drop policy %I on %s', p.name, p_partition)
-    from howdah._policies(array[p_partition::oid]) t, jsonb_object_keys(t.members) p(name)
-    union all
-    select format('create policy %I on %s as %s for %s to %s', p.key, p_partition,
-        case when (p.value ->> 'permissive')::boolean then 'permissive' else 'restrictive' end,
-        p.value ->> 'command', roles.list)
-      || coalesce(' using (' || (p.value ->> 'using') || ')', '')
-      || coalesce(' with check (' || (p.value ->> 'check') || ')', '')
-    from howdah._policies(array[p_table::oid]) t, jsonb_each(t.members) p,
-      lateral (
-        select string_agg(case r when 'public' then r else quote_ident(r) end, ', ')
-        from jsonb_array_elements_text(p.value -> 'roles') r
-      ) roles(list)
-    union all
-    select format('revoke all on %s from %s', p_partition, g.name)
-    from howdah._grantees(p_partition) g
-    union all
-    select format('grant select on %s to %s', p_partition, g.name)
-    from howdah._grantees(p_table) g
-    where g.may_select
-  loop
-    execute v_statement;
-  end loop;
+  execute (
+    select string_agg(s.statement, '; ' order by s.step)
+    from (
+      select 1, format('alter table %s enable row level security', p_partition)
+      union all
+      select 2, format('drop policy %I on %s', p.name, p_partition)
+      from howdah._policies(array[p_partition::oid]) t, jsonb_object_keys(t.members) p(name)
+      union all
+      select 3, format('create policy %I on %s as %s for %s to %s', p.key, p_partition,
+          case when (p.value ->> 'permissive')::boolean then 'permissive' else 'restrictive' end,
+          p.value ->> 'command', roles.list)
+        || coalesce(' using (' || (p.value ->> 'using') || ')', '')
+        || coalesce(' with check (' || (p.value ->> 'check') || ')', '')
+      from howdah._policies(array[p_table::oid]) t, jsonb_each(t.members) p,
+        lateral (
+          select string_agg(case r when 'public' then r else quote_ident(r) end, ', ')
+          from jsonb_array_elements_text(p.value -> 'roles') r
+        ) roles(list)
+      union all
+      select 4, format('revoke all on %s from %s', p_partition, g.name)
+      from howdah._grantees(p_partition) g
+      union all
+      select 5, format('grant select on %s to %s', p_partition, g.name)
+      from howdah._grantees(p_table) g
+      where g.may_select
+    ) s(step, statement)
+  );
 end
 $$;
 

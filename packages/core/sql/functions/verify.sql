@@ -24,31 +24,35 @@ set search_path = pg_catalog, pg_temp
 set jit = off
 as $$
 declare
-  v_manifests jsonb := case jsonb_typeof(p_manifest)
+  v_given jsonb := case jsonb_typeof(p_manifest)
     when 'array' then p_manifest
     else jsonb_build_array(p_manifest)
   end;
+  v_schemas text[];
 begin
   if p_manifest is null then
-    v_manifests := (
-      select coalesce(jsonb_agg(m.manifest || jsonb_build_object('schema', m.module)), '[]')
-      from howdah.modules m
-    );
-  end if;
-
-  if exists (
-    select 1
-    from jsonb_array_elements(v_manifests) m
-    where jsonb_typeof(m -> 'schema') is distinct from 'string'
-  ) then
-    perform howdah.fail('howdah', 'manifest_invalid',
-      'manifest must be an object with the key schema, as howdah.manifest prints it', '22023');
+    v_given := '[]';
+    v_schemas := array(select m.module from howdah.modules m);
+  else
+    v_schemas := array(select m ->> 'schema' from jsonb_array_elements(v_given) m);
+    if array_position(v_schemas, null) is not null then
+      perform howdah.fail('howdah', 'manifest_invalid',
+        'manifest must be an object with the key schema, as howdah.manifest prints it', '22023');
+    end if;
   end if;
 
   return query
   with modules as materialized (
-    select m ->> 'schema' as module, m - 'access' as wanted, howdah.manifest(m ->> 'schema') as found
-    from jsonb_array_elements(v_manifests) m
+    select w.module, w.manifest - 'access' as wanted, f.manifest as found
+    from (
+      select m.module, m.manifest || jsonb_build_object('schema', m.module) as manifest
+      from howdah.modules m
+      where p_manifest is null
+      union all
+      select m ->> 'schema', m
+      from jsonb_array_elements(v_given) m
+    ) w
+    left join howdah._manifests(v_schemas) f on f.schema_name = w.module
   ),
   wanted as materialized (
     select m.module, o.*
@@ -136,11 +140,11 @@ begin
     where w.body <> f.body
       and w.body -> p.key is distinct from f.body -> p.key
     union all
-    select 'error', m.module, b.*
-    from modules m, howdah._broken_partitions(m.module) b
+    select 'error', b.*
+    from howdah._broken_partitions(v_schemas) b
     union all
-    select 'error', m.module, g.kind, g.object, 'public may ' || g.rights, null, null
-    from modules m, howdah._public_rights(m.module) g
+    select 'error', g.module, g.kind, g.object, 'public may ' || g.rights, null, null
+    from howdah._public_rights(v_schemas) g
   )
   select p.severity, p.module, p.kind, p.object, p.problem, p.expected, p.actual
   from problems p
@@ -288,18 +292,19 @@ $$;
 comment on function howdah._manifest_text(text, text, jsonb) is
 'A property of an object, or the object itself when no property is named, as a person reads it.';
 
-create or replace function howdah._broken_partitions(p_schema text)
-returns table (kind text, object text, problem text, expected text, actual text)
+create or replace function howdah._broken_partitions(p_schemas text[])
+returns table (module text, kind text, object text, problem text, expected text, actual text)
 language sql
 stable
 as $$
   with partitions as materialized (
-    select c.oid, c.relname, c.relrowsecurity, p.oid as parent, p.relname as parent_name
+    select n.nspname as module, c.oid, c.relname, c.relrowsecurity,
+      p.oid as parent, p.relname as parent_name
     from pg_namespace n
     join pg_class c on c.relnamespace = n.oid
     join pg_inherits i on i.inhrelid = c.oid
     join pg_class p on p.oid = i.inhparent and p.relrowsecurity
-    where n.nspname = p_schema
+    where n.nspname = any (p_schemas)
       and c.relispartition
       and c.relkind in ('r', 'p', 'f')
   ),
@@ -309,71 +314,73 @@ as $$
       select p.oid from partitions p union select p.parent from partitions p
     )) o
   )
-  select 'partition', p.relname, 'row-level security is off', 'true', 'false'
+  select p.module, 'partition', p.relname, 'row-level security is off', 'true', 'false'
   from partitions p
   where not p.relrowsecurity
   union all
-  select 'partition', p.relname, 'policies differ from those of ' || p.parent_name, null, null
+  select p.module, 'partition', p.relname, 'policies differ from those of ' || p.parent_name,
+    null, null
   from partitions p
   left join policies has on has.oid = p.oid
   left join policies wants on wants.oid = p.parent
   where has.members is distinct from wants.members
   union all
-  select 'trigger', p.relname || '.' || t.tgname, 'is disabled', 'true', 'false'
+  select p.module, 'trigger', p.relname || '.' || t.tgname, 'is disabled', 'true', 'false'
   from partitions p
   join pg_trigger t on t.tgrelid = p.oid
   where t.tgparentid <> 0
     and t.tgenabled = 'D'
   union all
-  select 'index', p.relname || '.' || c.relname, 'is invalid', null, 'true'
+  select p.module, 'index', p.relname || '.' || c.relname, 'is invalid', null, 'true'
   from partitions p
   join pg_index i on i.indrelid = p.oid
   join pg_class c on c.oid = i.indexrelid
   where not i.indisvalid
 $$;
 
-comment on function howdah._broken_partitions(text) is
-'What is wrong with the partitions of a schema: open rows, disabled triggers, invalid indexes.';
+comment on function howdah._broken_partitions(text[]) is
+'What is wrong with the partitions of schemas: open rows, disabled triggers, invalid indexes.';
 
-create or replace function howdah._public_rights(p_schema text)
-returns table (kind text, object text, rights text)
+create or replace function howdah._public_rights(p_schemas text[])
+returns table (module text, kind text, object text, rights text)
 language sql
 stable
 as $$
-  with rights(kind, object, acl) as (
-    select 'schema', n.nspname::text, n.nspacl
+  with schemas as materialized (
+    select n.oid, n.nspname, n.nspacl
     from pg_namespace n
-    where n.nspname = p_schema
+    where n.nspname = any (p_schemas)
+  ),
+  rights(module, kind, object, acl) as (
+    select n.nspname, 'schema', n.nspname::text, n.nspacl
+    from schemas n
     union all
-    select 'function', howdah._signature(p.oid, p_schema),
+    select n.nspname, 'function', howdah._signature(p.oid, n.nspname),
       coalesce(p.proacl, acldefault('f', p.proowner))
-    from pg_proc p
-    join pg_namespace n on n.oid = p.pronamespace
-    where n.nspname = p_schema
-      and not (p_schema = 'howdah' and p.proname in ('tenant', 'actor', 'now') and p.pronargs = 0)
+    from schemas n
+    join pg_proc p on p.pronamespace = n.oid
+    where not (n.nspname = 'howdah' and p.proname in ('tenant', 'actor', 'now') and p.pronargs = 0)
     union all
-    select case c.relkind when 'S' then 'sequence' else 'table' end, c.relname, c.relacl
-    from pg_class c
-    join pg_namespace n on n.oid = c.relnamespace
-    where n.nspname = p_schema
-      and c.relacl is not null
+    select n.nspname, case c.relkind when 'S' then 'sequence' else 'table' end, c.relname, c.relacl
+    from schemas n
+    join pg_class c on c.relnamespace = n.oid
+    where c.relacl is not null
     union all
-    select 'column', c.relname || '.' || a.attname, a.attacl
-    from pg_class c
-    join pg_namespace n on n.oid = c.relnamespace
+    select n.nspname, 'column', c.relname || '.' || a.attname, a.attacl
+    from schemas n
+    join pg_class c on c.relnamespace = n.oid
     join pg_attribute a on a.attrelid = c.oid
-    where n.nspname = p_schema
-      and a.attacl is not null
+    where a.attacl is not null
   )
-  select r.kind, r.object, string_agg(case x.privilege_type
+  select r.module, r.kind, r.object, string_agg(case x.privilege_type
       when 'USAGE' then 'use'
       else lower(x.privilege_type)
     end, ', ' order by x.privilege_type)
   from rights r, aclexplode(r.acl) x
   where x.grantee = 0
-    and not (r.kind = 'schema' and p_schema = 'howdah' and x.privilege_type = 'USAGE')
-  group by r.kind, r.object
+    and not (r.module = 'howdah' and r.kind = 'schema' and x.privilege_type = 'USAGE')
+  group by r.module, r.kind, r.object
 $$;
 
-comment on function howdah._public_rights(text) is
-'What every role may do in a schema, without what howdah gives to all on purpose.';
+comment on function howdah._public_rights(text[]) is
+'What every role may do in schemas, without what howdah gives to all on purpose.';
