@@ -36,6 +36,11 @@ export class Output {
     else if (value !== undefined) this.stdout.write(ended(text()));
   }
 
+  /** Prints text that is laid out already. */
+  text(text: string): void {
+    this.stdout.write(ended(text));
+  }
+
   /** Prints one line of JSON, for commands that go on for ever. */
   line(value: unknown): void {
     this.stdout.write(`${JSON.stringify(value)}\n`);

@@ -152,9 +152,12 @@ const hints: Readonly<Record<string, string>> = {
   "3D000": "Create the database first, or check its name in --url, DATABASE_URL or PGDATABASE",
 };
 
-function unreachable(thrown: unknown, { connectionString }: pg.PoolConfig): UnreachableError {
+function unreachable(thrown: unknown, { connectionString }: pg.PoolConfig): UnreachableError | UsageError {
   const error = (thrown as { errors?: Error[] }).errors?.[0] ?? (thrown as Error);
   const code = (thrown as { code?: string }).code ?? "";
+  if (code === "ERR_INVALID_URL") {
+    return new UsageError("the url of the database cannot be read", "It looks like postgres://user@host:5432/database");
+  }
   const hint =
     hints[code] ??
     (connectionString === undefined

@@ -1,6 +1,6 @@
 import { once } from "node:events";
-import { connect, coreModule, type Database, type Module, migrate, type Transaction } from "@howdah/core";
-import { byCapability, readFunctions } from "../catalogue.ts";
+import { connect, type Database, type Module, migrate, type Transaction } from "@howdah/core";
+import { byCapability, type CatalogueFunction, readFunctions } from "../catalogue.ts";
 import { readComment } from "../comment.ts";
 import { CommandError } from "../errors.ts";
 import type { Session } from "../session.ts";
@@ -32,21 +32,22 @@ export const demo: AddCommand = (program, session) => {
       const files = report.modules.reduce((sum, { applied }) => sum + applied.length, 0);
       output.note(`PostgreSQL ${server.version}, ${files} migrations in ${Math.round(report.ms)} ms`);
       const tour: Shown[] = [];
-      for (const module of [...modules, coreModule]) {
+      for (const module of modules) {
         const shown = await tourOf(db, module);
         tour.push(...shown);
-        if (!output.settings.json) output.data(print(session, module, shown));
+        if (!output.settings.json) output.text(print(session, module, shown));
       }
       if (output.settings.json) output.data(tour);
 
-      output.note(`\nThe same in your own database:\n  howdah migrate --url postgres://...\n`);
+      output.note("\nThe same in your own database:\n  howdah migrate --url postgres://...\n");
       if (!keep) return;
       output.note(`The server stays until ctrl-C:\n  psql ${server.url()}`);
       if (!session.signal.aborted) await once(session.signal, "abort");
     });
 };
 
-const stops = 6;
+/** How many examples of each module are shown. */
+const stops = 8;
 
 /** An example that was run, and what came of it. */
 interface Shown {
@@ -57,30 +58,35 @@ interface Shown {
 }
 
 /**
- * Runs the examples of a module's functions one after the other, in a transaction that is rolled back. One that fails or
- * finds nothing comes again at the end, when others have made what it looks for.
+ * Runs the examples of a module's functions in a transaction that is rolled back: again and again the first that finds
+ * something now, so that taking a job is shown after putting one, in whatever order the files stand.
  */
 async function tourOf(db: Database, module: Module): Promise<Shown[]> {
-  const examples = byCapability(await readFunctions(db, module.name), module)
-    .flatMap(({ functions }) => functions)
+  const functions = byCapability(await readFunctions(db, module.name), module).flatMap((group) => group.functions);
+  const waiting = functions
+    .filter(({ name }) => !module.manifest.access?.admin?.includes(name))
+    .sort((a, b) => rank(a) - rank(b))
     .map(({ comment }) => readComment(comment ?? ""))
     .filter(({ example }) => example !== "")
     .map(({ prose, example }) => ({ module: module.name, meaning: prose.split("\n", 1)[0] ?? "", sql: example }));
   const shown: Shown[] = [];
-  let waiting = examples;
   await rolledBack(db, async (tx) => {
-    for (const round of [1, 2]) {
-      const failed: typeof examples = [];
-      for (const example of waiting) {
-        if (shown.length === stops) return;
-        const rows = await attempt(tx, example.sql);
-        if (rows && (rows.length > 0 || round === 2)) shown.push({ ...example, rows });
-        else failed.push(example);
-      }
-      waiting = failed;
+    for (let i = 0; i < waiting.length && shown.length < stops; i++) {
+      const example = waiting[i] as (typeof waiting)[number];
+      const rows = await attempt(tx, example.sql);
+      if (rows === undefined) continue;
+      shown.push({ ...example, rows });
+      waiting.splice(i, 1);
+      i = -1;
     }
   });
   return shown;
+}
+
+/** What changes a tenant's data comes first, then what reads it, then the rest. */
+function rank({ parameters, readsOnly }: CatalogueFunction): number {
+  if (parameters[0]?.name !== "p_namespace") return 2;
+  return readsOnly ? 1 : 0;
 }
 
 class RolledBack extends Error {}
@@ -96,30 +102,34 @@ async function rolledBack(db: Database, fn: (tx: Transaction) => Promise<void>):
     });
 }
 
-/** Runs one example; undefined if it fails, which then has changed nothing. */
+/** Runs one example; undefined if it fails or finds nothing, and then it has changed nothing. */
 async function attempt(tx: Transaction, sql: string): Promise<Record<string, unknown>[] | undefined> {
   await tx.query("savepoint howdah_example");
   try {
     const results: unknown = await tx.query<Record<string, unknown>>(sql);
     const last = (Array.isArray(results) ? results.at(-1) : results) as { rows: Record<string, unknown>[] };
-    return last.rows;
+    const isFound = last.rows.some((row) =>
+      Object.values(row).some((value) => ![null, false, 0, "0"].includes(value as null)),
+    );
+    if (isFound) return last.rows;
   } catch {
-    await tx.query("rollback to savepoint howdah_example");
-    return undefined;
+    // shown later, when another example has made what this one needs
   }
+  await tx.query("rollback to savepoint howdah_example");
+  return undefined;
 }
 
 function print({ output }: Session, module: Module, shown: readonly Shown[]): string {
   const title = output.out(["bold", "cyan"], `${module.name} ${module.release}`);
   const parts = shown.map(({ meaning, sql, rows }) =>
-    [output.out("dim", `-- ${meaning}`), sql, ...(hasValue(rows) ? [indented(output.table(rows))] : [])].join("\n"),
+    [output.out("dim", `-- ${meaning}`), sql, ...(isVoid(rows) ? [] : [indented(output.table(rows))])].join("\n"),
   );
   return `\n${[title, ...parts].join("\n\n")}\n`;
 }
 
-/** False for what a function that returns nothing returns. */
-const hasValue = (rows: readonly object[]): boolean =>
-  rows.some((row) => Object.values(row).some((value) => value !== "" && value !== null));
+/** Whether a function has returned nothing but the fact that it was called. */
+const isVoid = (rows: readonly object[]): boolean =>
+  rows.every((row) => Object.values(row).every((value) => value === ""));
 
 const indented = (text: string): string => text.replace(/^/gm, "  ");
 

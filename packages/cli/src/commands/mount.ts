@@ -6,7 +6,7 @@ import type { Session } from "../session.ts";
 
 /** An option's JSON Schema, as far as a command line cares. */
 interface OptionSchema {
-  type?: string;
+  type?: string | string[];
   anyOf?: OptionSchema[];
   items?: OptionSchema;
   enum?: unknown[];
@@ -17,6 +17,13 @@ interface OptionSchema {
 /** Adds the commands that a module brings, each at its path: `queue dead-letters list`. */
 export function mountModule(program: Command, session: Session, module: Module): void {
   for (const command of module.commands) mountCommand(program, session, module, command);
+  for (const group of program.commands.filter((one) => moduleOf.get(one) === module.name)) summarize(group);
+}
+
+/** Says in one line what is below a word. */
+function summarize(group: Command): void {
+  group.commands.filter((one) => one.commands.length > 0).forEach(summarize);
+  group.summary(group.commands.map((one) => one.name()).join(", "));
 }
 
 function mountCommand(program: Command, session: Session, module: Module, command: ModuleCommand): void {
@@ -27,7 +34,11 @@ function mountCommand(program: Command, session: Session, module: Module, comman
     const existing = above.commands.find((one) => one.name() === word);
     if (existing && isOwn(existing)) return existing;
     if (existing) throw clash(module, command, `howdah ${word} is taken`);
-    const added = above.command(word).summary(`commands of ${module.name}`).description(`Commands of ${module.name}.`);
+    const added = above
+      .command(word)
+      .description(`Commands of the module ${module.name}.`)
+      .usage("<command> [options]")
+      .helpCommand(false);
     moduleOf.set(added, module.name);
     return added;
   }, program);
@@ -61,16 +72,19 @@ const clash = (module: Module, { path }: ModuleCommand, reason: string): Command
 /** `maxAttempts` as `--max-attempts <number>`. */
 function optionFor(name: string, schema: OptionSchema, isRequired: boolean): Option {
   const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  const description = `${schema.description ?? ""}${isRequired ? " (required)" : ""}`.trim();
+  const byDefault = schema.default === undefined || schema.type === "boolean" ? [] : [defaultText(schema.default)];
+  const description = [schema.description ?? [], isRequired ? "(required)" : [], byDefault].flat().join(" ");
   if (schema.type === "boolean") {
     const isOn = schema.default === true;
     return new Option(isOn ? `--no-${flag}` : `--${flag}`, description);
   }
   const option = new Option(`--${flag} ${placeholder(schema)}`, description).makeOptionMandatory(isRequired);
   if (schema.enum) option.choices(schema.enum.map(String));
-  if (schema.default !== undefined) option.default(undefined, JSON.stringify(schema.default));
   return option;
 }
+
+const defaultText = (value: unknown): string =>
+  `(default ${typeof value === "string" ? value : JSON.stringify(value)})`;
 
 function placeholder(schema: OptionSchema): string {
   if (schema.type === "array") return "<values...>";
@@ -79,7 +93,7 @@ function placeholder(schema: OptionSchema): string {
 }
 
 const types = (schema: OptionSchema): string[] =>
-  schema.anyOf ? schema.anyOf.flatMap(types) : [schema.type ?? (schema.enum ? "string" : "any")];
+  schema.anyOf ? schema.anyOf.flatMap(types) : [schema.type ?? (schema.enum ? "string" : "any")].flat();
 const isText = (schema: OptionSchema): boolean => types(schema).includes("string") && !types(schema).includes("object");
 const isNumeric = (schema: OptionSchema): boolean =>
   types(schema).every((type) => type === "number" || type === "integer" || type === "null");
@@ -103,7 +117,7 @@ function parse(
 function read(schema: OptionSchema, value: unknown): unknown {
   if (Array.isArray(value)) return value.map((item) => read(schema.items ?? { type: "string" }, item));
   if (typeof value !== "string") return value;
-  if (isNumeric(schema)) return value.trim() === "" ? value : Number(value);
+  if (isNumeric(schema)) return /\d/.test(value) && !Number.isNaN(Number(value)) ? Number(value) : value;
   return isText(schema) ? value : jsonOr(value);
 }
 

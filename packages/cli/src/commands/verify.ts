@@ -33,7 +33,9 @@ export const verify: AddCommand = (program, session) => {
       output.data(drift, () => (drift.length === 0 ? "" : output.table(drift)));
       const broken = drift.filter((row) => row.severity === "error").length;
       if (broken > 0) session.exitCode = exitCodes.drift;
-      output.note(broken === 0 ? "The schema is as its migrations made it" : `${broken} differences break a module`);
+      output.note(
+        broken === 0 ? "The schema is as its migrations made it" : `Differences that break a module: ${broken}`,
+      );
     });
 };
 
