@@ -186,6 +186,19 @@ describe("UUIDs of version 7", () => {
   });
 });
 
+describe("outer_role", () => {
+  test("is the role of the session or of set role, also inside a security definer function", async () => {
+    await db.query(`create function public.caller() returns text language sql stable
+      security definer set search_path = pg_catalog, pg_temp as $$ select howdah.outer_role() $$`);
+    const role = await db.role("caller");
+    expect((await role.query("select public.caller() as name")).rows).toEqual([{ name: role.name }]);
+    await db.transaction(async (tx) => {
+      await tx.query(`set local role "${role.name}"`);
+      expect((await tx.query("select public.caller() as name")).rows).toEqual([{ name: role.name }]);
+    });
+  });
+});
+
 describe("assert_rls_active", () => {
   test("fails for the owner and passes for a plain role", async () => {
     expect(await errorOf("select howdah.assert_rls_active('howdah')")).toMatchObject({

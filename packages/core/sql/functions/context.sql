@@ -1,9 +1,10 @@
 -- Context: which tenant a transaction is pinned to, and who acts in it.
 --
--- Both live in transaction-local settings, so a pooled connection never carries them to the next user, and reading them
--- costs no table. tenant(), actor() and now() have no SET clause and are plain SQL, so that the planner inlines them: a
--- policy "using (namespace = howdah.tenant())" becomes an index condition. The pin guards against mistakes, not against
--- hostile SQL: whoever can send raw statements can set a GUC too.
+-- Both live in transaction-local settings, so a pooled connection never carries them to the next
+-- user, and reading them costs no table. tenant(), actor() and now() have no SET clause and are
+-- plain SQL, so that the planner inlines them: a policy "using (namespace = howdah.tenant())"
+-- becomes an index condition. The pin guards against mistakes, not against hostile SQL: whoever can
+-- send raw statements can set a GUC too.
 
 create or replace function howdah.now() returns timestamptz
 language sql
@@ -48,7 +49,8 @@ end
 $$;
 
 comment on function howdah.set_tenant(text) is
-'Pin the rest of this transaction to one tenant: calls that name another one fail, and row-level security shows its rows only.
+'Pin the rest of this transaction to one tenant: calls that name another one fail, and row-level
+security shows its rows only.
 
 Outside a transaction block the pin ends with the statement and has no effect.
 p_namespace  the tenant, 1 to 1,024 characters
@@ -83,8 +85,8 @@ $$;
 comment on function howdah.actor() is
 'Who acts in this transaction, as set by set_actor or by a client.
 
-Returns      an object with those of actor_id, request_id, on_behalf_of, reason, ip_address and user_agent that are known,
-             or null
+Returns      an object with those of actor_id, request_id, on_behalf_of, reason, ip_address and
+             user_agent that are known, or null
 Errors       none
 Example      select howdah.actor() ->> ''actor_id'';';
 
@@ -122,9 +124,9 @@ p_on_behalf_of  whom the actor acts for
 p_reason        why, such as a ticket
 p_ip_address    where from, an IPv4 or IPv6 address
 p_user_agent    with what
-Returns      nothing
-Errors       howdah.actor_too_long (22001), ip_address_invalid (22023)
-Example      select howdah.set_actor(''user:ann'', ''req-7'', ''user:bob'', ''ticket 12'');';
+Returns         nothing
+Errors          howdah.actor_too_long (22001), ip_address_invalid (22023)
+Example         select howdah.set_actor(''user:ann'', ''req-7'', ''user:bob'', ''ticket 12'');';
 
 create or replace function howdah.clear_actor() returns void
 language sql
@@ -162,16 +164,18 @@ end
 $$;
 
 comment on function howdah.enter(text, jsonb, boolean) is
-'Set the actor, and the pin if asked, on the way into a call: used as the call''s first argument it costs no round trip.
+'Set the actor, and the pin if asked, on the way into a call: used as the call''s first argument it
+costs no round trip.
 
 Arguments are evaluated before the function is entered, so the order is certain.
 p_namespace  the tenant of the call
-p_actor      an object with any of actor_id, request_id, on_behalf_of, reason, ip_address, user_agent; null changes nothing
+p_actor      an object with any of actor_id, request_id, on_behalf_of, reason, ip_address,
+             user_agent; null changes nothing
 p_pin        true also pins the rest of the transaction to the tenant
 Returns      p_namespace
-Errors       howdah.actor_invalid, field_unknown, ip_address_invalid (22023), actor_too_long (22001); with p_pin those of
-             set_tenant
-Example      select queue.push(howdah.enter(''acme'', ''{"actor_id": "user:ann"}''), ''mail'', ''{}'');';
+Errors       howdah.actor_invalid, field_unknown, ip_address_invalid (22023), actor_too_long
+             (22001); with p_pin those of set_tenant
+Example      select queue.push(howdah.enter(''acme'', ''{"actor_id": "ann"}''), ''mail'', ''{}'');';
 
 create or replace function howdah._put_actor(p_actor jsonb) returns void
 language plpgsql
@@ -187,7 +191,8 @@ begin
 
   if octet_length(p_actor::text) > 4096 then
     perform howdah.fail('howdah', 'actor_too_long',
-      format('actor takes %s bytes, at most 4096 are allowed', octet_length(p_actor::text)), '22001',
+      format('actor takes %s bytes, at most 4096 are allowed', octet_length(p_actor::text)),
+      '22001',
       jsonb_build_object('field', 'actor', 'limit', 4096, 'actual', octet_length(p_actor::text)));
   end if;
 
@@ -217,4 +222,5 @@ begin
 end
 $$;
 
-comment on function howdah._put_actor(jsonb) is 'Check an actor object and keep it for the rest of the transaction.';
+comment on function howdah._put_actor(jsonb) is
+'Check an actor object and keep it for the rest of the transaction.';

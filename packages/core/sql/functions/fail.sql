@@ -1,7 +1,7 @@
 -- Errors: one way to raise them, so that every client reads them alike.
 --
--- The module stands in SCHEMA and the code in CONSTRAINT. Both stand in DETAIL again, in brackets, because proxies between
--- servers keep DETAIL and drop the other two.
+-- The module stands in SCHEMA and the code in CONSTRAINT. Both stand in DETAIL again, in brackets,
+-- because proxies between servers keep DETAIL and drop the other two.
 
 create or replace function howdah.fail(
   p_module text,
@@ -41,4 +41,4 @@ p_detail     values for programs, an object
 p_hint       what to do about it
 Returns      never
 Errors       the one asked for: SCHEMA = module, CONSTRAINT = code, DETAIL = [module.code] {detail}
-Example      select howdah.fail(''shop'', ''order_not_found'', ''order 7 does not exist'', ''P0002'');';
+Example      select howdah.fail(''shop'', ''order_not_found'', ''no order 7'', ''P0002'');';

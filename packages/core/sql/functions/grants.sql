@@ -1,7 +1,8 @@
 -- Grants: least privilege for roles that may call a module but own nothing of it.
 --
--- What a role may do is recorded in howdah.grants and applied from there, because a function that is dropped and made
--- again loses its rights. Applying is idempotent: everything a role has in the module is taken away, then given anew.
+-- What a role may do is recorded in howdah.grants and applied from there, because a function that
+-- is dropped and made again loses its rights. Applying is idempotent: everything a role has in the
+-- module is taken away, then given anew.
 
 create or replace function howdah.grant_module(
   p_module text,
@@ -19,17 +20,20 @@ begin
   from howdah.modules m
   where m.module = p_module;
   if not found then
-    perform howdah.fail('howdah', 'module_not_found', format('module %L is not installed', p_module), 'P0002',
+    perform howdah.fail('howdah', 'module_not_found',
+      format('module %L is not installed', p_module), 'P0002',
       jsonb_build_object('module', p_module));
   end if;
 
   if not exists (select 1 from pg_roles r where r.rolname = p_role) then
-    perform howdah.fail('howdah', 'role_not_found', format('role %L does not exist', p_role), 'P0002',
+    perform howdah.fail('howdah', 'role_not_found',
+      format('role %L does not exist', p_role), 'P0002',
       jsonb_build_object('role', p_role), format('Create it first: create role %I login;', p_role));
   end if;
 
   if p_access is null or not (
-    p_access in ('view', 'use', 'read', 'admin') or (p_access <> 'secret' and coalesce(v_access, '{}') ? p_access)
+    p_access in ('view', 'use', 'read', 'admin')
+    or (p_access <> 'secret' and coalesce(v_access, '{}') ? p_access)
   ) then
     perform howdah.fail('howdah', 'access_unknown',
       format('%L is not an access of module %s', p_access, p_module), '22023',
@@ -56,8 +60,9 @@ comment on function howdah.grant_module(text, name, text) is
 
 p_module     an installed module, or howdah itself
 p_role       an existing role
-p_access     view (functions that only read), use (all public functions), read (use, and select on the tables under
-             row-level security), admin (read, maintenance, all namespaces), or a set that the module names
+p_access     view (functions that only read), use (all public functions), read (use, and select on
+             the tables under row-level security), admin (read, maintenance, all namespaces), or a
+             set that the module names
 Returns      nothing
 Errors       howdah.module_not_found, role_not_found (P0002), access_unknown (22023)
 Example      select howdah.grant_module(''queue'', ''app'', ''use'');';
@@ -131,7 +136,10 @@ begin
       where v_module.module = 'howdah'
         and g.module <> 'howdah'
         and not exists (
-          select 1 from howdah.grants own where own.module = 'howdah' and own.role_name = g.role_name
+          select 1
+          from howdah.grants own
+          where own.module = 'howdah'
+            and own.role_name = g.role_name
         )
     loop
       perform howdah._take_all(v_module.module, v_grant.role_name);
@@ -143,14 +151,17 @@ begin
           and left(p.proname, 1) <> '_'
           and p.prorettype <> 'trigger'::regtype
           and exists (
-            select 1 from jsonb_object_keys(v_module.functions) f where split_part(f, '(', 1) = p.proname
+            select 1
+            from jsonb_object_keys(v_module.functions) f
+            where split_part(f, '(', 1) = p.proname
           )
           and howdah._is_granted(v_module.access, p.proname, p.provolatile <> 'v', v_grant.access)
       loop
         execute format('grant execute on function %s to %I', v_function, v_grant.role_name);
       end loop;
       if v_grant.access in ('read', 'admin') then
-        execute format('grant select on all tables in schema %I to %I', v_module.module, v_grant.role_name);
+        execute format('grant select on all tables in schema %I to %I',
+          v_module.module, v_grant.role_name);
       end if;
     end loop;
   end loop;
@@ -164,8 +175,8 @@ $$;
 comment on function howdah.apply_grants(text) is
 'Give all roles the rights that howdah.grants records, and PUBLIC none.
 
-Runs after every change of a module. Grants of roles that no longer exist are forgotten. A role with access to any module
-may also set tenant and actor.
+Runs after every change of a module. Grants of roles that no longer exist are forgotten. A role with
+access to any module may also set tenant and actor.
 p_module     one module, or null for all
 Returns      nothing
 Errors       none
@@ -191,7 +202,8 @@ as $$
   end
 $$;
 
-comment on function howdah._is_granted(jsonb, name, boolean, text) is 'Whether an access of a module includes a function.';
+comment on function howdah._is_granted(jsonb, name, boolean, text) is
+'Whether an access of a module includes a function.';
 
 create or replace function howdah._take_all(p_module text, p_role name) returns void
 language plpgsql
@@ -206,4 +218,5 @@ begin
 end
 $$;
 
-comment on function howdah._take_all(text, name) is 'Take every right on a module''s schema from a role.';
+comment on function howdah._take_all(text, name) is
+'Take every right on a module''s schema from a role.';

@@ -1,7 +1,8 @@
 -- Guarding: the first line of every public function.
 --
--- guard() has no SET clause, because the functions that call it have pinned theirs already and a second pin would cost
--- more than the whole check. The common case is four comparisons and one regular expression.
+-- guard() has no SET clause, because the functions that call it have pinned theirs already and a
+-- second pin would cost more than the whole check. The common case is four comparisons and one
+-- regular expression.
 
 create or replace function howdah.guard(
   p_module text,
@@ -18,8 +19,10 @@ begin
   if v_namespace is null and p_all then
     if v_pinned is not null or not howdah._sees_all(p_module) then
       perform howdah.fail(p_module, 'all_namespaces_requires_bypass',
-        format('role %s may not work on all namespaces at once', howdah.outer_role()), '42501', null,
-        format('Name one namespace, or unpin the transaction and give the role admin access to %s.', p_module));
+        format('role %s may not work on all namespaces at once', howdah.outer_role()),
+        '42501', null,
+        format('Name one namespace, or unpin the transaction and give the role admin access to %s.',
+          p_module));
     end if;
     return;
   end if;
@@ -32,8 +35,9 @@ begin
 
   if v_pinned <> v_namespace then
     perform howdah.fail(p_module, 'tenant_mismatch',
-      format('this transaction is pinned to namespace %L, the call names %L', v_pinned, p_namespace), '42501',
-      jsonb_build_object('pinned', v_pinned, 'namespace', p_namespace));
+      format('this transaction is pinned to namespace %L, the call names %L',
+        v_pinned, p_namespace),
+      '42501', jsonb_build_object('pinned', v_pinned, 'namespace', p_namespace));
   end if;
 end
 $$;
@@ -43,11 +47,12 @@ comment on function howdah.guard(text, text, boolean) is
 
 p_module     the module whose code and schema the error carries
 p_namespace  the tenant that the call names, 1 to 1,024 characters
-p_all        true lets null mean all namespaces: for the unpinned owner, a superuser, a role that bypasses row-level
-             security, or one with admin access to the module
+p_all        true lets null mean all namespaces: for the unpinned owner, a superuser, a role that
+             bypasses row-level security, or one with admin access to the module
 Returns      nothing
-Errors       namespace_null (22004), namespace_empty (22026), namespace_too_long (22001), namespace_invalid_chars,
-             namespace_whitespace (22023), tenant_mismatch, all_namespaces_requires_bypass (42501)
+Errors       namespace_null (22004), namespace_empty (22026), namespace_too_long (22001),
+             namespace_invalid_chars, namespace_whitespace (22023), tenant_mismatch,
+             all_namespaces_requires_bypass (42501)
 Example      select howdah.guard(''queue'', ''acme'');';
 
 create or replace function howdah.outer_role() returns name
@@ -91,7 +96,8 @@ begin
     perform howdah.fail(p_module, 'rls_not_active',
       format('row-level security does not bind role %s: it %s', v_role, v_why), '55000',
       jsonb_build_object('role', v_role),
-      format('Connect as a plain role; give it access with howdah.grant_module(%L, role).', p_module));
+      format('Connect as a plain role; give it access with howdah.grant_module(%L, role).',
+        p_module));
   end if;
 end
 $$;
@@ -118,10 +124,12 @@ begin
         'Name the tenant that the call is for.')
     when length(p_namespace) > 1024 then
       howdah.fail(p_module, 'namespace_too_long',
-        format('namespace has %s characters, at most 1024 are allowed', length(p_namespace)), '22001',
+        format('namespace has %s characters, at most 1024 are allowed', length(p_namespace)),
+        '22001',
         jsonb_build_object('field', 'namespace', 'limit', 1024, 'actual', length(p_namespace)))
     when p_namespace ~ '[\x01-\x1f\x7f\u0085\u2028\u2029]' then
-      howdah.fail(p_module, 'namespace_invalid_chars', 'namespace contains control characters', '22023',
+      howdah.fail(p_module, 'namespace_invalid_chars',
+        'namespace contains control characters', '22023',
         jsonb_build_object('field', 'namespace'))
     when p_namespace ~ '^[\s\u00a0\u3000]|[\s\u00a0\u3000]$' then
       howdah.fail(p_module, 'namespace_whitespace',
@@ -131,7 +139,8 @@ begin
 end
 $$;
 
-comment on function howdah._check_namespace(text, text) is 'Raise the error that names what is wrong with a namespace, if anything is.';
+comment on function howdah._check_namespace(text, text) is
+'Raise the error that names what is wrong with a namespace, if anything is.';
 
 create or replace function howdah._sees_all(p_module text) returns boolean
 language sql
@@ -150,4 +159,5 @@ as $$
   where r.rolname = howdah.outer_role() and n.nspname = p_module
 $$;
 
-comment on function howdah._sees_all(text) is 'Whether the outermost role may work on all namespaces of a module.';
+comment on function howdah._sees_all(text) is
+'Whether the outermost role may work on all namespaces of a module.';

@@ -1,5 +1,6 @@
--- Rights of the schema howdah itself: its tables are closed by row-level security to everyone but the owner, and PUBLIC may
--- do no more than read the context. What roles get beyond that is given by grant_module().
+-- Rights of the schema howdah itself: its tables are closed by row-level security to everyone but
+-- the owner, and PUBLIC may do no more than read the context. What roles get beyond that is given
+-- by grant_module().
 
 alter table howdah.migrations enable row level security;
 alter table howdah.modules enable row level security;

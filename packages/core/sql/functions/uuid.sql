@@ -1,7 +1,7 @@
 -- UUID version 7 (RFC 9562): identifiers that sort by the time they were made.
 --
--- PostgreSQL 18 makes them natively. Before that, a random version 4 one gets the milliseconds in its first 48 bits and the
--- two version bits that tell 7 from 4.
+-- PostgreSQL 18 makes them natively. Before that, a random version 4 one gets the milliseconds in
+-- its first 48 bits and the two version bits that tell 7 from 4.
 
 create or replace function howdah.uuid_v7() returns uuid
 language plpgsql
