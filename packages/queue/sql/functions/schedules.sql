@@ -107,8 +107,8 @@ begin
       jsonb_build_object('schedule', p_name), 'Choose another name, or give p_upsert => true to replace it.');
   end if;
 
-  perform queue._audit_schedule(v_new, case when v_old is null then 'schedule.created' else 'schedule.updated' end,
-    v_old, queue._schedule_values(v_new));
+  perform queue._audit(p_namespace, case when v_old is null then 'schedule.created' else 'schedule.updated' end,
+    'schedule', p_name, v_old, queue._schedule_values(v_new));
   return v_new.id;
 end
 $$;
@@ -270,7 +270,7 @@ begin
     return false;
   end if;
 
-  perform queue._audit_schedule(v_old, 'schedule.deleted', queue._schedule_values(v_old), null);
+  perform queue._audit(p_namespace, 'schedule.deleted', 'schedule', p_name, queue._schedule_values(v_old));
   return true;
 end
 $$;
@@ -290,8 +290,6 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  v_new queue.schedules;
 begin
   perform howdah.guard('queue', p_namespace);
   perform queue._check_schedule_name(p_namespace, p_name);
@@ -300,13 +298,12 @@ begin
   set is_active = false,
     next_run_at = null,
     updated_at = howdah.now()
-  where s.namespace = p_namespace collate "C" and s.name = p_name collate "C"
-  returning s.* into v_new;
+  where s.namespace = p_namespace collate "C" and s.name = p_name collate "C";
   if not found then
     return false;
   end if;
 
-  perform queue._audit_schedule(v_new, 'schedule.paused', null, null);
+  perform queue._audit(p_namespace, 'schedule.paused', 'schedule', p_name);
   return true;
 end
 $$;
@@ -354,7 +351,7 @@ begin
     updated_at = v_now
   where s.namespace = v_schedule.namespace and s.id = v_schedule.id;
 
-  perform queue._audit_schedule(v_schedule, 'schedule.resumed', null, null);
+  perform queue._audit(p_namespace, 'schedule.resumed', 'schedule', p_name);
   return true;
 end
 $$;
@@ -399,7 +396,7 @@ begin
       last_job_id = v_job_id,
       run_count = s.run_count + 1
     where s.namespace = v_schedule.namespace and s.id = v_schedule.id;
-    perform queue._audit_schedule(v_schedule, 'schedule.run', null, jsonb_build_object('job_id', v_job_id));
+    perform queue._audit(p_namespace, 'schedule.run', 'schedule', p_name, null, jsonb_build_object('job_id', v_job_id));
   end if;
   return v_job_id;
 end
@@ -425,22 +422,34 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_now timestamptz := howdah.now();
+  v_due refcursor;
   v_schedule queue.schedules;
   v_made record;
 begin
   perform howdah.guard('queue', p_namespace, true);
   perform queue._check_limit(p_limit);
 
-  for v_schedule in
+  if p_namespace is null then
+    open v_due for
     select s.*
     from queue.schedules s
-    where (p_namespace is null or s.namespace = p_namespace collate "C")
-      and s.is_active
-      and s.next_run_at <= v_now
+    where s.is_active and s.next_run_at <= v_now
     order by s.next_run_at
     limit p_limit
-    for update skip locked
+    for update skip locked;
+  else
+    open v_due for
+    select s.*
+    from queue.schedules s
+    where s.namespace = p_namespace collate "C" and s.is_active and s.next_run_at <= v_now
+    order by s.next_run_at
+    limit p_limit
+    for update skip locked;
+  end if;
+
   loop
+    fetch v_due into v_schedule;
+    exit when not found;
     begin
       v_made := queue._run_schedule(v_schedule, v_now);
     exception when others then
@@ -457,6 +466,7 @@ begin
     select v_schedule.name, j.id, v_made.next_run_at
     from unnest(v_made.job_ids) as j(id);
   end loop;
+  close v_due;
 end
 $$;
 
@@ -788,21 +798,3 @@ $$;
 
 comment on function queue._schedule_values(queue.schedules) is
 'What the audit keeps of a schedule: its definition, without the payload.';
-
-create or replace function queue._audit_schedule(p_schedule queue.schedules, p_event text, p_old jsonb, p_new jsonb)
-returns void
-language sql
-as $$
-  insert into queue.audit_events (
-    namespace, event_type, actor_id, request_id, on_behalf_of, reason, ip_address, user_agent, resource_type, resource_id,
-    old_values, new_values
-  )
-  select p_schedule.namespace, p_event, a.actor_id, a.request_id, a.on_behalf_of, a.reason, a.ip_address, a.user_agent,
-    'schedule', p_schedule.name, p_old, p_new
-  from jsonb_to_record(coalesce(howdah.actor(), '{}')) as a(
-    actor_id text, request_id text, on_behalf_of text, reason text, ip_address inet, user_agent text
-  )
-$$;
-
-comment on function queue._audit_schedule(queue.schedules, text, jsonb, jsonb) is
-'Record what someone did to a schedule.';
