@@ -1,0 +1,132 @@
+import { createServer } from "node:net";
+import { testDatabase } from "@howdah/testing";
+import { afterAll, expect, test } from "vitest";
+import { libraryModule } from "./fixture/library.ts";
+import { ended, howdah, start } from "./support.ts";
+
+const db = await testDatabase({ modules: [libraryModule] });
+afterAll(() => db.close());
+
+const changed = (change: (url: URL) => void): string => {
+  const url = new URL(db.url);
+  change(url);
+  return url.href;
+};
+
+test("a database that does not exist ends with 5 and what to do", async () => {
+  const { code, stdout, stderr } = await howdah(["status"], { url: changed((url) => (url.pathname = "/nowhere")) });
+  expect({ code, stdout }).toEqual({ code: 5, stdout: "" });
+  expect(stderr).toBe(
+    'error: the database cannot be reached: database "nowhere" does not exist\n' +
+      "hint: Create the database first, or check its name in --url, DATABASE_URL or PGDATABASE\n",
+  );
+});
+
+test("a wrong password ends with 5 and is not echoed, not even for debugging", async () => {
+  const url = changed((one) => (one.password = "hunter2"));
+  for (const env of [{}, { HOWDAH_DEBUG: "1" }]) {
+    const { code, stdout, stderr } = await howdah(["status", "--url", url], { env });
+    expect(code).toBe(5);
+    expect(stderr).toContain("password authentication failed");
+    expect(stdout + stderr).not.toContain("hunter2");
+  }
+});
+
+test("a password in a mistyped option is not echoed either", async () => {
+  const { code, stderr } = await howdah(["status", "--ulr=postgres://ann:hunter2@host/db?password=hunter2"]);
+  expect(code).toBe(2);
+  expect(stderr).not.toContain("hunter2");
+});
+
+test("a url that is none is wrong usage, and is not echoed", async () => {
+  const { code, stderr } = await howdah(["status", "--url", "postgres://ann:hunter2@ho st:99999999/db"]);
+  expect(code).toBe(2);
+  expect(stderr).toContain("the url of the database cannot be read");
+  expect(stderr).not.toContain("hunter2");
+});
+
+test("a server that is not there ends with 5", async () => {
+  const { code, stderr } = await howdah(["status"], { url: "postgres://ann@127.0.0.1:1/db" });
+  expect(code).toBe(5);
+  expect(stderr).toContain("ECONNREFUSED");
+});
+
+test("a server that never answers ends with 5 after --timeout, or with 130 on ctrl-C", async () => {
+  const server = createServer(() => {}).listen(0, "127.0.0.1");
+  const { port } = server.address() as { port: number };
+  const url = `postgres://ann@127.0.0.1:${port}/db`;
+  const { code } = await howdah(["status", "--timeout", "300ms"], { url });
+  expect([1, 5]).toContain(code);
+  const child = start(["status"], { url });
+  const done = ended(child);
+  server.once("connection", () => child.kill("SIGINT"));
+  expect((await done).code).toBe(130);
+  server.close();
+});
+
+test("PGHOST, PGDATABASE and so on serve where there is no url", async () => {
+  const url = new URL(db.url);
+  const env = {
+    PGHOST: url.hostname,
+    PGPORT: url.port,
+    PGUSER: url.username,
+    PGPASSWORD: decodeURIComponent(url.password),
+    PGDATABASE: url.pathname.slice(1),
+  };
+  expect((await howdah(["status"], { env })).code).toBe(0);
+});
+
+test("--url wins over DATABASE_URL", async () => {
+  expect((await howdah(["status", "--url", db.url], { url: "postgres://ann@127.0.0.1:1/db" })).code).toBe(0);
+});
+
+/** Waits until a statement of that text runs. */
+async function running(text: string): Promise<void> {
+  const { rows } = await db.query(
+    "select 1 from pg_stat_activity where query like $1 and state = 'active' and pid <> pg_backend_pid()",
+    [`%${text}%`],
+  );
+  if (rows.length === 0) return running(text);
+}
+
+test("ctrl-C cancels the statement that runs, and ends with 130", async () => {
+  const child = start(["library", "sleep"], db);
+  const done = ended(child);
+  await running("pg_sleep(60)");
+  child.kill("SIGINT");
+  expect(await done).toEqual({ code: 130, stdout: "", stderr: "error: interrupted\n" });
+  const { rows } = await db.query(
+    "select 1 from pg_stat_activity where query like '%pg_sleep(60)%' and state = 'active' and pid <> pg_backend_pid()",
+  );
+  expect(rows).toEqual([]);
+});
+
+test("--timeout does the same, and ends with 1", async () => {
+  const { code, stderr } = await howdah(["library", "sleep", "--timeout", "1s"], db);
+  expect(code).toBe(1);
+  expect(stderr).toBe("error: gave up after 1s\n");
+});
+
+test("ctrl-C during a migration leaves the module as it was", async () => {
+  await using own = await testDatabase();
+  await howdah(["migrate", "--module", "howdah"], own);
+  const [blocker] = await own.clients(1);
+  await blocker?.query("begin; lock table howdah.modules in access exclusive mode");
+  const child = start(["migrate", "--lock-timeout", "1h"], own);
+  const done = ended(child);
+  const waits = async (): Promise<void> => {
+    const { rows } = await own.query("select 1 from pg_locks where not granted");
+    if (rows.length === 0) return waits();
+  };
+  await waits();
+  child.kill("SIGINT");
+  const { code, stderr } = await done;
+  expect({ code, stderr }).toEqual({ code: 130, stderr: "error: interrupted\n" });
+  await blocker?.query("rollback");
+  expect((await own.query("select 1 from pg_namespace where nspname = 'library'")).rows).toEqual([]);
+});
+
+test("HOWDAH_DEBUG shows where an error comes from", async () => {
+  const { stderr } = await howdah(["sql", "libary"], { env: { HOWDAH_DEBUG: "1" } });
+  expect(stderr).toContain("    at ");
+});
