@@ -1,5 +1,5 @@
 // Runs workspace tasks on any machine with Node >= 20 and npm: brings pnpm, the dependencies and a new enough Node when
-// they are missing. `node scripts/run.mjs <task...> [-- arguments of the task]`.
+// they are missing. `node scripts/run.mjs <task...>`, or `demo [example]` and `bench` with arguments of their own.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -9,11 +9,11 @@ import { fileURLToPath } from "node:url";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const { packageManager } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
-function pnpm(args, env = process.env) {
+function pnpm(args, { env = process.env, stdout = "inherit" } = {}) {
   const { status, error } = spawnSync("npx", ["--yes", packageManager, ...args], {
     cwd: root,
     env,
-    stdio: "inherit",
+    stdio: ["inherit", stdout, "inherit"],
     shell: process.platform === "win32",
   });
   if (error) throw error;
@@ -25,7 +25,7 @@ const lock = createHash("sha256")
   .update(readFileSync(join(root, "pnpm-lock.yaml")))
   .digest("hex");
 if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== lock) {
-  pnpm(["install", "--frozen-lockfile"]);
+  pnpm(["install", "--frozen-lockfile"], { stdout: 2 });
   writeFileSync(stamp, lock);
 }
 
@@ -33,8 +33,16 @@ if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== lock) {
 const bundled = join(root, "node_modules", `node-${process.platform}-${process.arch}`, "bin");
 const isOld = Number(process.versions.node.split(".")[0]) < 22;
 const PATH = isOld && existsSync(bundled) ? `${bundled}${delimiter}${process.env.PATH}` : process.env.PATH;
-const given = process.argv.slice(2);
-const [tasks, rest] = given.includes("--")
-  ? [given.slice(0, given.indexOf("--")), given.slice(given.indexOf("--"))]
-  : [given.filter((word) => !word.startsWith("-")), given.filter((word) => word.startsWith("-"))];
-pnpm(["exec", "turbo", "run", ...tasks, ...rest], { ...process.env, PATH, TURBO_TELEMETRY_DISABLED: "1" });
+const env = { ...process.env, PATH, TURBO_TELEMETRY_DISABLED: "1" };
+
+const [task, ...rest] = process.argv.slice(2);
+if (task === "demo" || task === "bench") {
+  // These own the terminal and their arguments, so they run after the build and not inside turbo.
+  const isNamed =
+    task === "demo" && rest[0] !== undefined && existsSync(join(root, "examples", rest[0], "package.json"));
+  const folder = task === "bench" ? "bench" : join("examples", isNamed ? rest.shift() : "license-audit");
+  pnpm(["exec", "turbo", "run", "build", "--output-logs=errors-only"], { env, stdout: 2 });
+  pnpm(["--silent", "--dir", folder, "run", task, ...rest], { env });
+} else {
+  pnpm(["exec", "turbo", "run", task, ...rest], { env });
+}

@@ -300,19 +300,20 @@ class Migration {
     try {
       if (state === "lost") await forget(work, module);
       if (isBaseline) for (const file of module.files) await announce(work, module, file, true);
-      let isPrepared = false;
-      for (const { file } of steps) {
-        if (file.kind === "repeatable" && !isPrepared) {
-          await dropStaleFunctions(work, module);
-          isPrepared = true;
-        }
+      const run = async (file: ModuleFile): Promise<void> => {
         const ms = file.inTransaction
           ? await this.runInside(work, module, file)
           : await this.runOutside(work, module, file);
         const step = { module: module.name, file: file.path, ms };
         applied.push(step);
         this.options.onStep?.(step);
-      }
+      };
+      const isVersioned = ({ file }: Step): boolean => file.kind === "versioned";
+      for (const { file } of steps.filter(isVersioned)) await run(file);
+      const due = steps.filter((step) => !isVersioned(step)).map((step) => step.file);
+      // What was dropped may have stood in a file that is not due, so then all of them are.
+      const hasDropped = due.length > 0 && (await dropStaleFunctions(work, module));
+      for (const file of hasDropped ? module.files.filter((file) => file.kind === "repeatable") : due) await run(file);
       const isWhole =
         this.targetOf(module, all) === undefined || applied.some((step) => step.file.startsWith("functions/"));
       if (isWhole) await finish(work, module);
@@ -456,12 +457,14 @@ async function recordDuration(work: Connection, module: Module, file: ModuleFile
   ]);
 }
 
-async function dropStaleFunctions(work: Connection, module: Module): Promise<void> {
+async function dropStaleFunctions(work: Connection, module: Module): Promise<boolean> {
+  if (module.manifest.functions === undefined) return false;
   const { rows } = await work.query<{ exists: boolean }>(
     "select to_regprocedure('howdah.drop_stale_functions(jsonb)') is not null as exists",
   );
-  if (!rows[0]?.exists || module.manifest.functions === undefined) return;
-  await work.query("select howdah.drop_stale_functions($1)", [JSON.stringify(module.manifest)]);
+  if (!rows[0]?.exists) return false;
+  const dropped = await work.query("select howdah.drop_stale_functions($1)", [JSON.stringify(module.manifest)]);
+  return dropped.rows.length > 0;
 }
 
 /** Records what the module is now, and gives roles their rights back on what was made anew. */

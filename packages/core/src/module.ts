@@ -8,8 +8,10 @@ import { statements } from "./statements.ts";
 export interface Manifest {
   readonly schema?: string;
   readonly tables?: Readonly<Record<string, unknown>>;
+  /** By signature, such as `push(text,text,jsonb)`. */
   readonly functions?: Readonly<Record<string, unknown>>;
   readonly enums?: Readonly<Record<string, unknown>>;
+  readonly sequences?: Readonly<Record<string, unknown>>;
   /** Which functions belong to which access, as given to {@link defineModule}. */
   readonly access?: Access;
 }

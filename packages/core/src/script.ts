@@ -80,7 +80,8 @@ function moduleParts(module: Module, dialect: Dialect): string[] {
       ? [
           doBlock(
             `if pg_catalog.to_regprocedure('howdah.drop_stale_functions(jsonb)') is not null and ${notNewer(module)} then\n` +
-              `    perform howdah.drop_stale_functions(${manifest});\n  end if;`,
+              `    perform howdah.drop_stale_functions(${manifest});\n` +
+              `    if found then\n      delete from howdah.migrations where module = ${name} and kind = 'repeatable';\n    end if;\n  end if;`,
           ),
         ]
       : []),

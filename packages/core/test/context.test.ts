@@ -199,6 +199,22 @@ describe("outer_role", () => {
   });
 });
 
+test("outer_role is who called the outermost function, through SECURITY DEFINER and SET ROLE", async () => {
+  const role = await db.role("caller");
+  await db.query(`create function public.whose() returns name language sql security definer
+    set search_path = pg_catalog, pg_temp as $$ select howdah.outer_role() $$`);
+  expect((await role.query("select public.whose() as name")).rows).toEqual([{ name: role.name }]);
+  await db.transaction(async (tx) => {
+    await tx.query(`set local role "${role.name}"`);
+    expect((await tx.query("select public.whose() as name")).rows).toEqual([{ name: role.name }]);
+  });
+});
+
+test("an error without a hint has none", async () => {
+  const error = await db.query("select howdah.fail('shop', 'order_not_found', 'no order 7')").catch((thrown) => thrown);
+  expect(error.hint).toBeUndefined();
+});
+
 describe("assert_rls_active", () => {
   test("fails for the owner and passes for a plain role", async () => {
     expect(await errorOf("select howdah.assert_rls_active('howdah')")).toMatchObject({

@@ -264,6 +264,21 @@ describe("migrate", () => {
     expect(rows).toEqual([{ indisvalid: true }]);
   });
 
+  test("drops a function whose signature changed, and makes again what it dropped", async () => {
+    const count = (args: string): string =>
+      `create or replace function shop.count(${args}) returns bigint language sql stable as $$ select count(*) from shop.orders $$;`;
+    const other = "create or replace function shop.other() returns int language sql as 'select 1';";
+    const functions = { "other()": { result: "integer", arguments: [] } };
+    const version = (args: string, signature: string, release: string): Module =>
+      shop(
+        { "functions/count.sql": count(args), "functions/other.sql": other },
+        { release, manifest: { schema: "shop", functions: { ...functions, [signature]: { result: "bigint" } } } },
+      );
+    await migrate(db, [version("", "count()", "1.0.0")]);
+    await migrate(db, [version("p_id int default null", "count(integer)", "1.0.1")]);
+    expect((await db.query("select shop.count() as n, shop.other() as o")).rows).toEqual([{ n: "0", o: 1 }]);
+  });
+
   test("only records a file that the server is too old for", async () => {
     const file = "-- howdah: min-version 99\ncreate table shop.future ();";
     await migrate(db, [shop({ "migrations/0002_future.sql": file })]);

@@ -20,11 +20,20 @@ begin
     raise exception 'error code % is not lower-case words joined by underscores', p_code;
   end if;
 
+  if p_hint is null then
+    raise exception using
+      errcode = p_sqlstate,
+      message = p_message,
+      detail = format('[%s.%s] %s', p_module, p_code, coalesce(p_detail, '{}')),
+      schema = p_module,
+      constraint = p_code;
+  end if;
+
   raise exception using
     errcode = p_sqlstate,
     message = p_message,
     detail = format('[%s.%s] %s', p_module, p_code, coalesce(p_detail, '{}')),
-    hint = coalesce(p_hint, ''),
+    hint = p_hint,
     schema = p_module,
     constraint = p_code;
 end

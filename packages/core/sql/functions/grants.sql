@@ -116,7 +116,7 @@ begin
     where (p_module is null or m.module = p_module)
       and to_regnamespace(quote_ident(m.module)) is not null
   loop
-    execute format('revoke all on all functions in schema %I from public', v_module.module);
+    execute format('revoke all on all routines in schema %I from public', v_module.module);
     execute format('revoke all on all tables in schema %I from public', v_module.module);
     execute format('revoke all on all sequences in schema %I from public', v_module.module);
     if v_module.module = 'howdah' then
@@ -212,7 +212,7 @@ begin
   if to_regnamespace(quote_ident(p_module)) is null then
     return;
   end if;
-  execute format('revoke all on all functions in schema %I from %I', p_module, p_role);
+  execute format('revoke all on all routines in schema %I from %I', p_module, p_role);
   execute format('revoke all on all tables in schema %I from %I', p_module, p_role);
   execute format('revoke all on schema %I from %I', p_module, p_role);
 end
