@@ -100,6 +100,28 @@ Returns      order_id and bought_at of each
 Errors       none
 Example      select * from shop.list_orders(''acme'');';
 
+create or replace function shop.last_orders(p_namespace text)
+returns table (id bigint, at timestamptz, is_new boolean)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select o.id, o.at, o.at > howdah.now() from shop.orders o where o.namespace = p_namespace
+$$;
+
+comment on function shop.last_orders(text) is
+'List the last orders.
+
+p_namespace  the tenant
+Returns      id and others of shop.orders, and
+             is_new if it was just made
+Errors       none
+Example      select *
+             from shop.last_orders(
+               ''acme''
+             );';
+
 create or replace function shop.maintain(p_budget interval default '10 s')
 returns table (task text, affected bigint, more boolean)
 language sql
@@ -144,8 +166,11 @@ create policy orders_tenant on shop.orders_default using (namespace = howdah.ten
 const clients: ClientFunction[] = [
   { name: "shop.place_order", spec: { args: { orderId: "bigint", tags: "text[]" } } },
   { name: "shop.list_orders", spec: { args: {}, columns: { orderId: "bigint" }, isReadOnly: true } },
+  { name: "shop.last_orders", spec: { args: {}, isReadOnly: true } },
 ];
-const tests = { "shop.test.ts": "shop.placeOrder(7); shop.listOrders(); db.query('select shop.maintain()')" };
+const tests = {
+  "shop.test.ts": "shop.placeOrder(7); shop.listOrders(); shop.lastOrders(); db.query('select shop.maintain()')",
+};
 
 interface Example {
   /** SQL that a second migration adds to the good module. */
@@ -394,12 +419,12 @@ const bad: [rule: string, why: string, example: Example, found: string[]][] = [
     "view-access",
     "a function that the database knows nothing of, and an administrator's that it takes for everyone's",
     {
-      access: { admin: ["list_orders"] },
+      access: { admin: ["list_orders"], secret: ["last_orders"] },
       after: `create function shop.count_orders() returns int stable language sql as 'select 1';
         revoke execute on function shop.count_orders from public;
         update howdah.modules set manifest = manifest - 'access' where module = 'shop'`,
     },
-    ["shop.count_orders is closed to view", "shop.list_orders is open to view"],
+    ["shop.count_orders is closed to view", "shop.last_orders is open to view", "shop.list_orders is open to view"],
   ],
   [
     "view-secrets",
@@ -543,7 +568,7 @@ const bad: [rule: string, why: string, example: Example, found: string[]][] = [
   [
     "tests",
     "a function that no test names",
-    { tests: { "shop.test.ts": "place_order; shop.maintain()" } },
+    { tests: { "shop.test.ts": "place_order; shop.lastOrders(); shop.maintain()" } },
     ["shop.list_orders is named in no test"],
   ],
   [

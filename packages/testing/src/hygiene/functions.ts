@@ -1,5 +1,5 @@
 // Rules about functions: what they are called with, how they are protected, what their comments say.
-import { isPublic, type SqlFunction } from "./catalog.ts";
+import { isPublic, type SqlFunction, type Table } from "./catalog.ts";
 import type { Rule } from "./rule.ts";
 import { mentions, parseText } from "./source.ts";
 
@@ -9,10 +9,12 @@ export const functionComment: Rule = {
   name: "function-comment",
   says: "every function has a comment, of public ones with all parameters, Returns, Errors and Example",
   check: ({ catalog }) =>
-    catalog.functions.flatMap((f) => commentProblems(f).map((problem) => ({ object: f.object, problem }))),
+    catalog.functions.flatMap((f) =>
+      commentProblems(f, catalog.tables).map((problem) => ({ object: f.object, problem })),
+    ),
 };
 
-function commentProblems(f: SqlFunction): string[] {
+function commentProblems(f: SqlFunction, tables: readonly Table[]): string[] {
   if (!f.comment?.trim()) return ["has no comment"];
   if (!isPublic(f)) return [];
   const lines = f.comment.split("\n");
@@ -26,9 +28,8 @@ function commentProblems(f: SqlFunction): string[] {
     const entry = entryOf(line);
     const last = entries.at(-1);
     if (entry) entries.push(entry);
-    else if (last && line.startsWith(" ".repeat(last.column)) && line[last.column] !== " ") {
-      last.text += ` ${line.trim()}`;
-    } else problems.push(`has a comment line that belongs to no heading: ${line}`);
+    else if (last && line.startsWith(" ".repeat(last.column))) last.text += ` ${line.trim()}`;
+    else problems.push(`has a comment line that belongs to no heading: ${line}`);
   }
   const found = entries.map((entry) => entry.name);
   const wanted = [...f.parameters.map((parameter) => parameter.name), ...headings];
@@ -42,9 +43,16 @@ function commentProblems(f: SqlFunction): string[] {
   if (new Set(entries.map((entry) => entry.column)).size > 1) problems.push("has a comment that is not aligned");
 
   const textOf = (name: string): string => entries.find((entry) => entry.name === name)?.text ?? "";
-  if (found.includes("Returns") && !/setof \S+\.\S+/i.test(f.result)) {
-    const silent = f.columns.filter((column) => !new RegExp(`\\b${column}\\b`).test(textOf("Returns")));
-    if (silent.length > 0) problems.push(`has a comment whose Returns does not explain ${silent.join(", ")}`);
+  // A result that is rows of a table, by its type or in words, is explained by the comments on the table's columns.
+  const returns = textOf("Returns");
+  const known = tables
+    .filter(({ object }) => `${returns} ${f.result}`.includes(object))
+    .flatMap((table) => table.columns);
+  const silent = f.columns.filter(
+    (column) => !new RegExp(`\\b${column}\\b`).test(returns) && !known.some(({ name }) => name === column),
+  );
+  if (returns && silent.length > 0) {
+    problems.push(`has a comment whose Returns does not explain ${silent.join(", ")}`);
   }
   if (found.includes("Example")) {
     const called = mentions(parseText(textOf("Example"))).map((name) => `${name.schema}.${name.name}`);

@@ -8,6 +8,9 @@ export const fileStyle: Rule = {
     module.files.flatMap(({ path, text }) => styleProblems(text).map((problem) => ({ object: path, problem }))),
 };
 
+/** The columns that a line may have, comments too: so that two files stand side by side, and psql shows a body unbroken. */
+const width = 100;
+
 function styleProblems(text: string): string[] {
   const problems: string[] = [];
   if (!/^(-- howdah: .*\n)*-- \S/.test(text)) problems.push("does not open with a comment that says what it is about");
@@ -15,7 +18,7 @@ function styleProblems(text: string): string[] {
   const code = blanked(text).split("\n");
   text.split("\n").forEach((line, i) => {
     const note = (problem: string): void => void problems.push(`line ${i + 1} ${problem}`);
-    if (line.length > 100) note(`has ${line.length} columns`);
+    if (line.length > width) note(`has ${line.length} columns`);
     if (line.includes("\t")) note("has a tab");
     if (/\s$/.test(line)) note("ends with white space");
     const upper = /\w*[A-Z]\w*/.exec(code[i] ?? "");
