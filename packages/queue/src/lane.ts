@@ -1,0 +1,50 @@
+// A lane: one connection on which exchanges follow each other, each settling the last jobs and claiming the next.
+import type { Connection, Database } from "@howdah/core";
+import type { ClaimedRow } from "./job.ts";
+
+const exchangeText = `select id, fence_token, attempts, max_attempts, payload, metadata, priority,
+  scheduled_at::text as scheduled_at, fair_seq, lease_id, trace
+from queue.exchange($1, $2, $3, $4, $5::interval, $6::bigint[], $7::bigint[], null, $8::bigint[], $9::jsonb)`;
+
+/** Errors of a pooler that hands a prepared statement to a connection that never saw it. */
+const isForeignStatement = (error: unknown): boolean =>
+  /^(26000|42P05)$/.test(String((error as { code?: unknown }).code));
+
+/** One connection of a worker. It is held from one exchange to the next, and replaced when it breaks. */
+export class Lane {
+  private readonly db: Database;
+  private connection: Connection | undefined;
+  private isPrepared: boolean;
+
+  constructor(db: Database, isPrepared: boolean) {
+    this.db = db;
+    this.isPrepared = isPrepared;
+  }
+
+  /** Calls `queue.exchange`. */
+  exchange(values: unknown[]): Promise<ClaimedRow[]> {
+    return this.query<ClaimedRow>(exchangeText, "howdah_queue_exchange", values);
+  }
+
+  /** Runs a statement on the lane's connection. */
+  async query<R>(text: string, name: string, values: unknown[]): Promise<R[]> {
+    const connection = this.connection ?? (await this.db.driver.acquire());
+    this.connection = connection;
+    try {
+      const { rows } = await connection.query<R>(this.isPrepared ? { text, name, values } : { text, values });
+      if (this.db.driver.isSingle) this.release();
+      return rows;
+    } catch (error) {
+      this.release(true);
+      if (!this.isPrepared || !isForeignStatement(error)) throw error;
+      this.isPrepared = false;
+      return this.query(text, name, values);
+    }
+  }
+
+  /** Gives the connection back to the pool. */
+  release(isBroken = false): void {
+    this.connection?.release(isBroken);
+    this.connection = undefined;
+  }
+}

@@ -1,0 +1,54 @@
+// What becomes of a job whose handler did not simply return.
+import { milliseconds } from "@howdah/core";
+import {
+  Fail,
+  JobCancelledError,
+  JobLostError,
+  PayloadInvalidError,
+  RetryLater,
+  Snooze,
+  WorkerStoppedError,
+} from "./errors.ts";
+import type { Claim } from "./job.ts";
+
+/** How a job goes back to the database other than done. */
+export interface Settlement {
+  readonly claim: Claim;
+  readonly outcome: "nack" | "fail" | "snooze" | "release" | "cancelled";
+  readonly error?: unknown;
+  /** Until it runs again; the queue's backoff if not given. */
+  readonly delay?: number | undefined;
+}
+
+/** The settlement that an error of a handler asks for; nothing for a job that is lost anyway. */
+export function settlementOf(claim: Claim, error: unknown): Settlement | undefined {
+  const { reason } = claim;
+  if (reason instanceof JobLostError) return undefined;
+  if (error instanceof Snooze) return { claim, outcome: "snooze", delay: error.delay };
+  if (error instanceof RetryLater) return { claim, outcome: "nack", error, delay: error.delay };
+  if (error instanceof Fail || error instanceof PayloadInvalidError) return { claim, outcome: "fail", error };
+  if (reason instanceof JobCancelledError) return { claim, outcome: "cancelled", error };
+  if (reason instanceof WorkerStoppedError) return { claim, outcome: "release" };
+  return { claim, outcome: "nack", error: reason ?? error };
+}
+
+/** Settlements as `queue.settle_batch` takes them. */
+export const settlementsJson = (settlements: readonly Settlement[]): string =>
+  JSON.stringify(
+    settlements.map(({ claim, outcome, error, delay }) => ({
+      id: claim.id,
+      fence: claim.fence,
+      outcome,
+      error: error === undefined ? undefined : errorText(error),
+      delay: delay === undefined ? undefined : `${milliseconds(delay)} milliseconds`,
+    })),
+  );
+
+/** An error as its job keeps it: name, message and where it was thrown; jsonb cannot hold U+0000. */
+export function errorText(error: unknown): string {
+  const text = error instanceof Error ? (error.stack ?? String(error)) : String(error);
+  return text
+    .slice(0, 8192)
+    .replaceAll("\0", "\\0")
+    .replace(/\p{Surrogate}/gu, "\ufffd");
+}
