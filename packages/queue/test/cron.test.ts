@@ -138,6 +138,7 @@ describe("the next run", () => {
 
   test("is null for the ends of time", async () => {
     expect(await next("* * * * *", "UTC", "infinity")).toBeUndefined();
+    expect(await next("* * * * *", "UTC", "294276-12-31T23:59:59Z")).toBeUndefined();
     expect(await next("* * * * *", "Europe/Berlin", "-infinity")).toBeUndefined();
   });
 

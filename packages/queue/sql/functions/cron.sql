@@ -1,18 +1,24 @@
 -- Cron: when does an expression match next?
 --
--- The answer is found from large to small, never minute by minute: the next day by stepping over months, then the first time
--- of that day. Each field becomes a sorted array, so "the next value" is a binary search (width_bucket counts the values up to
--- a given one).
+-- The answer is found from large to small, never minute by minute: the next day by stepping over
+-- months, then the first time of that day. Each field becomes a sorted array, so "the next value"
+-- is a binary search (width_bucket counts the values up to a given one).
 --
--- On most days a zone keeps one offset from UTC, and local time minus offset is the instant. On a day when the clocks turn
--- there are two offsets and the instant between them. A schedule with a fixed hour and minute means "once a day": a local
--- time that is skipped runs at the turn, one that comes twice runs the first time. Any other means "at each such time": what
--- is skipped does not run, what comes twice runs twice. A day that a zone skipped as a whole (Pacific/Apia had no
--- 30 December 2011) has no run.
+-- On most days a zone keeps one offset from UTC, and local time minus offset is the instant. On a
+-- day when the clocks turn there are two offsets and the instant between them. A schedule with a
+-- fixed hour and minute means "once a day": a local time that is skipped runs at the turn, one that
+-- comes twice runs the first time. Any other means "at each such time": what is skipped does not
+-- run, what comes twice runs twice. A day that a zone skipped as a whole (Pacific/Apia had no 30
+-- December 2011) has no run.
 --
--- Instants are timestamps in UTC inside these functions, so that all arithmetic is immutable and free of the session's zone.
+-- Instants are timestamps in UTC inside these functions, so that all arithmetic is immutable and
+-- free of the session's zone.
 
-create or replace function queue._cron_next_run(p_cron text, p_timezone text, p_base timestamptz) returns timestamptz
+create or replace function queue._cron_next_run(
+  p_cron text,
+  p_timezone text,
+  p_base timestamptz
+) returns timestamptz
 language plpgsql
 stable
 as $$
@@ -20,9 +26,13 @@ declare
   v_fields text[] := queue._cron_fields(p_cron);
   v_minutes int[] := queue._cron_parse_field(v_fields[1], 0, 59);
   v_hours int[] := queue._cron_parse_field(v_fields[2], 0, 23);
-  v_days int[] := case when v_fields[3] <> '*' then queue._cron_parse_field(v_fields[3], 1, 31) end;
+  v_days int[] := case when v_fields[3] <> '*' then
+    queue._cron_parse_field(v_fields[3], 1, 31)
+  end;
   v_months int[] := queue._cron_parse_field(v_fields[4], 1, 12);
-  v_weekdays int[] := case when v_fields[5] <> '*' then queue._cron_parse_field(v_fields[5], 0, 7) end;
+  v_weekdays int[] := case when v_fields[5] <> '*' then
+    queue._cron_parse_field(v_fields[5], 0, 7)
+  end;
   v_is_fixed boolean := v_fields[1] !~ '[*/-]' and v_fields[2] !~ '[*/-]';
   v_base timestamp := p_base at time zone 'UTC';
   v_day date;
@@ -37,7 +47,7 @@ declare
   v_tick constant interval := '1 microsecond';
 begin
   perform queue._check_timezone(p_timezone);
-  if p_base is null or not isfinite(p_base) then
+  if p_base is null or p_base not between '0001-01-01 BC' and '200000-01-01' then
     return null;
   end if;
 
@@ -70,7 +80,8 @@ begin
         v_done := greatest(v_base, v_turn - v_tick) + v_after;
         if v_is_fixed then
           continue when v_turn + v_before <= v_day and v_turn + v_after >= v_day + 1;
-          v_done := greatest(v_turn + v_before - v_tick, case when v_base >= v_turn then v_done end);
+          v_done := case when v_base >= v_turn then v_done end;
+          v_done := greatest(v_turn + v_before - v_tick, v_done);
         end if;
         v_run := queue._cron_next_time(v_day, v_hours, v_minutes, v_done) - v_after;
         v_run := case when v_run < v_turn then v_turn else v_run end;
@@ -87,7 +98,8 @@ end
 $$;
 
 comment on function queue._cron_next_run(text, text, timestamptz) is
-'The first run of a cron expression strictly after p_base, null if there is none within 8 years.';
+'The first run of a cron expression strictly after p_base, null if there is none within 8 years or
+p_base is no time to reckon with.';
 
 create or replace function queue._cron_fields(p_cron text) returns text[]
 language plpgsql
@@ -118,7 +130,8 @@ begin
       when '@annually' then '0 0 1 1 *'
     end;
     if v_cron is null then
-      perform howdah.fail('queue', 'cron_invalid', format('cron expression %L is not a known word', p_cron), '22023',
+      perform howdah.fail('queue', 'cron_invalid',
+        format('cron expression %L is not a known word', p_cron), '22023',
         jsonb_build_object('field', 'cron_expression', 'value', p_cron),
         'Known are @hourly, @daily, @midnight, @weekly, @monthly, @yearly and @annually.');
     end if;
@@ -127,8 +140,9 @@ begin
   v_fields := regexp_split_to_array(v_cron, '\s+');
   if cardinality(v_fields) <> 5 then
     perform howdah.fail('queue', 'cron_fields',
-      format('cron expression %L has %s fields, 5 are needed', p_cron, cardinality(v_fields)), '22023',
-      jsonb_build_object('field', 'cron_expression', 'value', p_cron, 'limit', 5, 'actual', cardinality(v_fields)),
+      format('cron expression %L has %s fields, 5 are needed', p_cron, cardinality(v_fields)),
+      '22023', jsonb_build_object('field', 'cron_expression', 'value', p_cron, 'limit', 5,
+        'actual', cardinality(v_fields)),
       queue._cron_form());
   end if;
   return v_fields;
@@ -165,7 +179,8 @@ begin
   end if;
 
   foreach v_item in array string_to_array(v_field, ',') loop
-    v_parts := regexp_match(v_item, '^(\*|(?:(\d{1,4})|([A-Z]{3}))(?:-(?:(\d{1,4})|([A-Z]{3})))?)(?:/(\d{1,4}))?$');
+    v_parts := regexp_match(v_item,
+      '^(\*|(?:(\d{1,4})|([A-Z]{3}))(?:-(?:(\d{1,4})|([A-Z]{3})))?)(?:/(\d{1,4}))?$');
     if v_parts is null then
       perform queue._cron_refuse(p_field, p_min, p_max, format('contains %L', v_item));
     end if;
@@ -179,19 +194,24 @@ begin
     if v_low is null or (v_parts[5] is not null and v_high is null) then
       perform queue._cron_refuse(p_field, p_min, p_max, format('contains %L', v_item));
     end if;
-    v_high := coalesce(v_high, case when v_parts[1] = '*' or v_parts[6] is not null then v_top else v_low end);
+    v_high := coalesce(v_high, case
+      when v_parts[1] = '*' or v_parts[6] is not null then v_top
+      else v_low
+    end);
     v_step := coalesce(v_parts[6]::int, 1);
 
     if v_step = 0 then
       perform howdah.fail('queue', 'cron_step_zero',
-        format('%s %L of the cron expression has a step of 0', queue._cron_name(p_min, p_max), p_field), '22023',
+        format('%s %L of the cron expression has a step of 0',
+          queue._cron_name(p_min, p_max), p_field), '22023',
         jsonb_build_object('field', queue._cron_name(p_min, p_max), 'value', p_field),
         'A step such as */15 is at least 1.');
     elsif least(v_low, v_high) < p_min or greatest(v_low, v_high) > p_max then
       perform queue._cron_refuse(p_field, p_min, p_max,
         format('contains %L, outside %s to %s', v_item, p_min, p_max));
     elsif v_low > v_high then
-      perform queue._cron_refuse(p_field, p_min, p_max, format('contains %L, which runs backwards', v_item));
+      perform queue._cron_refuse(p_field, p_min, p_max,
+        format('contains %L, which runs backwards', v_item));
     elsif v_step > v_top - p_min + 1 then
       perform queue._cron_refuse(p_field, p_min, p_max,
         format('contains %L, a step above %s', v_item, v_top - p_min + 1));
@@ -212,7 +232,8 @@ end
 $$;
 
 comment on function queue._cron_parse_field(text, int, int) is
-'The values that one field of a cron expression stands for, sorted; days of the week from 0 (Sunday, also written 7) to 6.';
+'The values that one field of a cron expression stands for, sorted; days of the week from 0 (Sunday,
+also written 7) to 6.';
 
 create or replace function queue._cron_name(p_min int, p_max int) returns text
 language sql
@@ -224,29 +245,37 @@ as $$
   end
 $$;
 
-comment on function queue._cron_name(int, int) is 'The field of a cron expression that has these bounds.';
+comment on function queue._cron_name(int, int) is
+'The field of a cron expression that has these bounds.';
 
 create or replace function queue._cron_form() returns text
 language sql
 immutable
 as $$
-  select 'The form is "minute hour day-of-month month day-of-week", such as "0 9 * * MON-FRI", or a word such as @daily.'
+  select 'The form is "minute hour day-of-month month day-of-week", such as "0 9 * * MON-FRI", '
+    || 'or a word such as @daily.'
 $$;
 
-comment on function queue._cron_form() is 'The hint that shows the accepted form of a cron expression.';
+comment on function queue._cron_form() is
+'The hint that shows the accepted form of a cron expression.';
 
-create or replace function queue._cron_refuse(p_field text, p_min int, p_max int, p_problem text) returns void
+create or replace function queue._cron_refuse(p_field text, p_min int, p_max int, p_problem text)
+returns void
 language plpgsql
 immutable
 as $$
 declare
   v_name text := queue._cron_name(p_min, p_max);
 begin
-  perform howdah.fail('queue', 'cron_invalid', format('%s %L of the cron expression %s', v_name, p_field, p_problem),
-    '22023', jsonb_build_object('field', v_name, 'value', p_field),
-    format('A %s is *, a number from %s to %s%s, a range, either of these with a step (*/2), or several joined by commas.',
-      v_name, p_min, p_max,
-      case v_name when 'month' then ' or JAN to DEC' when 'day of week' then ' or SUN to SAT' else '' end));
+  perform howdah.fail('queue', 'cron_invalid',
+    format('%s %L of the cron expression %s', v_name, p_field, p_problem), '22023',
+    jsonb_build_object('field', v_name, 'value', p_field),
+    format('A %s is *, a number from %s to %s%s, a range, either of these with a step (*/2), '
+      || 'or several joined by commas.', v_name, p_min, p_max, case v_name
+        when 'month' then ' or JAN to DEC'
+        when 'day of week' then ' or SUN to SAT'
+        else ''
+      end));
 end
 $$;
 
@@ -282,8 +311,9 @@ begin
       v_found := case
         when p_days is null and p_weekdays is null then v_from
         else least(
-          v_from + p_days[width_bucket(v_day - 1, p_days) + 1] - v_day,
-          v_from + coalesce(p_weekdays[width_bucket(v_weekday - 1, p_weekdays) + 1], p_weekdays[1] + 7) - v_weekday
+          v_from - v_day + p_days[width_bucket(v_day - 1, p_days) + 1],
+          v_from - v_weekday
+            + coalesce(p_weekdays[width_bucket(v_weekday - 1, p_weekdays) + 1], p_weekdays[1] + 7)
         )
       end;
       v_from := make_date(v_year + v_month / 12, v_month % 12 + 1, 1);
@@ -291,7 +321,8 @@ begin
         return case when v_found <= p_last then v_found end;
       end if;
     else
-      v_from := make_date(v_year + case when v_next is null then 1 else 0 end, coalesce(v_next, p_months[1]), 1);
+      v_year := v_year + case when v_next is null then 1 else 0 end;
+      v_from := make_date(v_year, coalesce(v_next, p_months[1]), 1);
     end if;
   end loop;
 
@@ -300,11 +331,16 @@ end
 $$;
 
 comment on function queue._cron_next_day(date, date, int[], int[], int[]) is
-'The first matching day from p_from to p_last. Days of month and of week are null where the field is *; if both are given,
+'The first matching day from p_from to p_last. Days of month and of week are null where the field is
+*; if both are given,
 either matches.';
 
-create or replace function queue._cron_next_time(p_day date, p_hours int[], p_minutes int[], p_after timestamp)
-returns timestamp
+create or replace function queue._cron_next_time(
+  p_day date,
+  p_hours int[],
+  p_minutes int[],
+  p_after timestamp
+) returns timestamp
 language plpgsql
 immutable
 as $$
@@ -338,7 +374,8 @@ $$;
 comment on function queue._cron_offset(text, timestamp) is
 'What a zone''s clocks are ahead of UTC at an instant, given in UTC.';
 
-create or replace function queue._cron_turn(p_timezone text, p_from timestamp, p_to timestamp) returns timestamp
+create or replace function queue._cron_turn(p_timezone text, p_from timestamp, p_to timestamp)
+returns timestamp
 language plpgsql
 immutable
 as $$
@@ -374,12 +411,13 @@ begin
     return;
   end if;
 
-  -- "at time zone" also takes offsets, POSIX rules and abbreviations. None of them has a slash and no digit; the names of one
-  -- word that are no abbreviations are a closed list.
+  -- "at time zone" also takes offsets, POSIX rules and abbreviations. None of them has a slash and
+  -- no digit; the names of one word that are no abbreviations are a closed list.
   if v_timezone ~* '^[a-z]+(/[a-z]+([_-][a-z]+)*)+$'
-    or v_timezone ~* '^(Etc/)?(UTC|GMT[+-]?0?)$|^Etc/GMT(\+(\d|1[0-2])|-(\d|1[0-4]))$|^(EST5E|CST6C|MST7M|PST8P)DT$'
-    or v_timezone ~* ('^(Cuba|Egypt|Eire|GB|GB-Eire|Greenwich|Hongkong|Iceland|Iran|Israel|Jamaica|Japan|Kwajalein|'
-      || 'Libya|Navajo|NZ|NZ-CHAT|Poland|Portugal|PRC|ROC|ROK|Singapore|Turkey|UCT|Universal|W-SU|Zulu)$')
+    or v_timezone ~* '^(Etc/)?(UTC|GMT[+-]?0?)$|^Etc/GMT(\+(\d|1[0-2])|-(\d|1[0-4]))$'
+    or v_timezone ~* ('^((EST5E|CST6C|MST7M|PST8P)DT|Cuba|Egypt|Eire|GB|GB-Eire|Greenwich|Hongkong|'
+      || 'Iceland|Iran|Israel|Jamaica|Japan|Kwajalein|Libya|Navajo|NZ|NZ-CHAT|Poland|Portugal|PRC|'
+      || 'ROC|ROK|Singapore|Turkey|UCT|Universal|W-SU|Zulu)$')
   then
     begin
       perform timestamp 'epoch' at time zone v_timezone;
@@ -389,13 +427,15 @@ begin
     end;
   end if;
 
-  perform howdah.fail('queue', 'timezone_unknown', format('time zone %L is not known', left(p_timezone, 256)), '22023',
+  perform howdah.fail('queue', 'timezone_unknown',
+    format('time zone %L is not known', left(p_timezone, 256)), '22023',
     jsonb_build_object('field', 'timezone', 'value', left(p_timezone, 256)),
-    'Give UTC or a name of the IANA database such as Europe/Berlin; offsets and abbreviations are not names.');
+    'Give UTC or a name of the IANA database such as Europe/Berlin, no offset or abbreviation.');
 end
 $$;
 
-comment on function queue._check_timezone(text) is 'Refuse what is not the IANA name of a time zone.';
+comment on function queue._check_timezone(text) is
+'Refuse what is not the IANA name of a time zone.';
 
 create or replace function queue.preview_cron(
   p_expression text,
@@ -423,12 +463,14 @@ $$;
 comment on function queue.preview_cron(text, text, timestamptz, int) is
 'Show when a cron expression would run, without making a schedule.
 
-p_expression  five fields (minute, hour, day of month, month, day of week), or @hourly, @daily, @midnight, @weekly, @monthly,
-              @yearly, @annually
+p_expression  five fields (minute, hour, day of month, month, day of week), or @hourly, @daily,
+              @midnight, @weekly, @monthly, @yearly, @annually
 p_timezone    IANA name of the zone whose clocks count
 p_from        the runs strictly after this time; null for now
 p_count       how many runs, 1 to 1,000
-Returns       run_at, in order; fewer rows if the expression matches less often within 8 years, none if never
-Errors        queue.cron_empty (22026), cron_too_long (22001), cron_fields, cron_invalid, cron_step_zero, timezone_unknown,
-              not_positive, limit_too_large (22023), limit_null (22004)
+Returns       run_at, in order; fewer rows if the expression matches less often within 8 years, none
+              if never
+Errors        queue.cron_empty (22026), cron_too_long (22001), cron_fields, cron_invalid,
+              cron_step_zero, timezone_unknown, not_positive, limit_too_large (22023), limit_null
+              (22004)
 Example       select * from queue.preview_cron(''0 9 * * MON-FRI'', ''Europe/Berlin'');';

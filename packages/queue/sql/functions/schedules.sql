@@ -1,16 +1,19 @@
 -- Schedules: jobs that come back, by a cron expression or every so often.
 --
--- A schedule is a row with the time of its next run. Whoever calls tick_schedules() locks the rows that are due, skipping those
--- another ticker holds, makes their jobs and moves next_run_at on, all in one transaction: so each run is made exactly once,
--- however many tick and wherever one of them crashes. Each schedule has a subtransaction of its own. One that fails keeps the
--- error, is tried again a minute later and is switched off at the tenth failure in a row; the others do not notice.
+-- A schedule is a row with the time of its next run. Whoever calls tick_schedules() locks the rows
+-- that are due, skipping those another ticker holds, makes their jobs and moves next_run_at on, all
+-- in one transaction: so each run is made exactly once, however many tick and wherever one of them
+-- crashes. Each schedule has a subtransaction of its own. One that fails keeps the error, is tried
+-- again a minute later and is switched off at the tenth failure in a row; the others do not notice.
 --
--- next_run_at is then the time of the retry. The run that the retry stands for is found again as the first one after the last
--- that was made, or after updated_at, which is why only people move updated_at and ticks do not.
+-- next_run_at is then the time of the retry. The run that the retry stands for is found again as
+-- the first one after the last that was made, or after updated_at, which is why only people move
+-- updated_at and ticks do not.
 --
--- A run is late when nobody ticked in time. misfire says what then: once makes one job for all runs that are due, all makes a
--- job for each of the oldest 100, skip drops every run that is more than two minutes late. jitter delays the job, not the run:
--- each schedule has its own constant share of it, so that a thousand schedules at nine o'clock spread and each stays regular.
+-- A run is late when nobody ticked in time. misfire says what then: once makes one job for all runs
+-- that are due, all makes a job for each of the oldest 100, skip drops every run that is more than
+-- two minutes late. jitter delays the job, not the run: each schedule has its own constant share of
+-- it, so that a thousand schedules at nine o'clock spread and each stays regular.
 
 create or replace function queue.create_schedule(
   p_namespace text,
@@ -47,8 +50,10 @@ begin
   perform howdah.guard('queue', p_namespace);
   perform queue._check_schedule_name(p_namespace, p_name);
   perform queue._check_queue(p_namespace, p_queue);
-  perform queue._check_schedule(p_cron_expression, v_timezone, p_every_interval, p_misfire, p_overlap, p_jitter);
-  perform queue._check_job(p_namespace, p_queue, p_payload, p_priority, p_max_attempts, null, p_tags, null);
+  perform queue._check_schedule(p_cron_expression, v_timezone, p_every_interval, p_misfire,
+    p_overlap, p_jitter);
+  perform queue._check_job(p_namespace, p_queue, p_payload, p_priority, p_max_attempts, null,
+    p_tags, null);
 
   v_next := queue._next_run(p_cron_expression, v_timezone, p_every_interval, v_starts_at, p_ends_at,
     coalesce(v_starts_at, v_now), v_now);
@@ -64,13 +69,15 @@ begin
   end if;
 
   insert into queue.schedules as s (
-    namespace, name, queue, payload, cron_expression, cron_timezone, every_interval, priority, max_attempts, tags,
-    is_active, misfire, overlap, jitter, starts_at, ends_at, next_run_at, created_at, updated_at
+    namespace, name, queue, payload, cron_expression, cron_timezone, every_interval, priority,
+    max_attempts, tags, is_active, misfire, overlap, jitter, starts_at, ends_at, next_run_at,
+    created_at, updated_at
   )
   values (
-    p_namespace, p_name, p_queue, p_payload, p_cron_expression, v_timezone, p_every_interval, coalesce(p_priority, 0),
-    coalesce(p_max_attempts, 3), coalesce(p_tags, '{}'), v_is_active, p_misfire, p_overlap, p_jitter, v_starts_at,
-    p_ends_at, case when v_is_active then v_next end, v_now, v_now
+    p_namespace, p_name, p_queue, p_payload, p_cron_expression, v_timezone, p_every_interval,
+    coalesce(p_priority, 0), coalesce(p_max_attempts, 3), coalesce(p_tags, '{}'), v_is_active,
+    p_misfire, p_overlap, p_jitter, v_starts_at, p_ends_at, case when v_is_active then v_next end,
+    v_now, v_now
   )
   on conflict on constraint schedules_name_key do update
   set queue = excluded.queue,
@@ -93,8 +100,8 @@ begin
     next_run_at = case
       when s.is_active and excluded.is_active
         and (s.cron_expression, s.cron_timezone, s.every_interval, s.starts_at, s.ends_at)
-          is not distinct from (excluded.cron_expression, excluded.cron_timezone, excluded.every_interval,
-            excluded.starts_at, excluded.ends_at)
+          is not distinct from (excluded.cron_expression, excluded.cron_timezone,
+            excluded.every_interval, excluded.starts_at, excluded.ends_at)
       then s.next_run_at
       else excluded.next_run_at
     end
@@ -104,18 +111,20 @@ begin
   if not found then
     perform howdah.fail('queue', 'schedule_duplicate',
       format('schedule %L exists already in namespace %s', p_name, p_namespace), '23505',
-      jsonb_build_object('schedule', p_name), 'Choose another name, or give p_upsert => true to replace it.');
+      jsonb_build_object('schedule', p_name),
+      'Choose another name, or give p_upsert => true to replace it.');
   end if;
 
-  perform queue._audit(p_namespace, case when v_old is null then 'schedule.created' else 'schedule.updated' end,
+  perform queue._audit(p_namespace,
+    case when v_old is null then 'schedule.created' else 'schedule.updated' end,
     'schedule', p_name, v_old, queue._schedule_values(v_new));
   return v_new.id;
 end
 $$;
 
 comment on function queue.create_schedule(
-  text, text, text, jsonb, text, text, interval, int, int, text[], boolean, text, text, interval, timestamptz, timestamptz,
-  boolean
+  text, text, text, jsonb, text, text, interval, int, int, text[], boolean, text, text, interval,
+  timestamptz, timestamptz, boolean
 ) is
 'Make a schedule, which puts a job on a queue at each of its runs.
 
@@ -124,31 +133,35 @@ p_namespace        the tenant that owns the schedule
 p_name             the schedule, 1 to 256 characters, unique in the namespace
 p_queue            the queue that the jobs go to
 p_payload          their payload
-p_cron_expression  five fields (minute, hour, day of month, month, day of week), or @hourly, @daily, @midnight, @weekly,
-                   @monthly, @yearly, @annually; this or p_every_interval
+p_cron_expression  five fields (minute, hour, day of month, month, day of week), or @hourly, @daily,
+                   @midnight, @weekly, @monthly, @yearly, @annually; this or p_every_interval
 p_cron_timezone    IANA name of the zone whose clocks the cron expression means
-p_every_interval   the time between two runs, at most 100 years; runs keep its rhythm, counted in UTC from p_starts_at, or
-                   from now
+p_every_interval   the time between two runs, at most 100 years; runs keep its rhythm, counted in
+                   UTC from p_starts_at, or from now
 p_priority         the priority of the jobs, -1000 to 1000
 p_max_attempts     how often each job may be tried, 1 to 30
 p_tags             the tags of the jobs, at most 50 of at most 256 characters
 p_is_active        false makes it paused
-p_misfire          runs that nobody made in time: once (one job for all of them), all (one each, the oldest 100), skip (none
-                   for those more than two minutes late)
+p_misfire          runs that nobody made in time: once (one job for all of them), all (one each, the
+                   oldest 100), skip (none for those more than two minutes late)
 p_overlap          allow, or skip: no job while the schedule''s last one waits or runs
 p_jitter           each job is delayed by the schedule''s own constant share of this
 p_starts_at        no run before this time
 p_ends_at          no run after this time; then the schedule becomes inactive
-p_upsert           true replaces a schedule of this name. One that is active and keeps its timing keeps its next run
+p_upsert           true replaces a schedule of this name. One that is active and keeps its timing
+                   keeps its next run
 Returns            the schedule''s id
-Errors             queue.schedule_name_null, queue_null, payload_null (22004), schedule_name_empty, queue_empty, cron_empty
-                   (22026), schedule_name_too_long, queue_too_long, cron_too_long (22001), schedule_name_invalid_chars,
-                   schedule_name_whitespace, queue_invalid_chars, queue_whitespace, schedule_cron_and_interval,
-                   schedule_requires_schedule, cron_fields, cron_invalid, cron_step_zero, cron_never, timezone_unknown,
-                   interval_not_positive, range_too_large, not_positive, misfire_invalid, overlap_invalid, priority_range,
-                   max_attempts_range, tags_limit, payload_too_large (22023), schedule_duplicate (23505), tenant_mismatch
-                   (42501)
-Example            select queue.create_schedule(''acme'', ''daily'', ''reports'', ''{}'', ''0 9 * * 1-5'', ''Europe/Berlin'');';
+Errors             queue.schedule_name_null, queue_null, payload_null (22004), schedule_name_empty,
+                   queue_empty, cron_empty (22026), schedule_name_too_long, queue_too_long,
+                   cron_too_long (22001), schedule_name_invalid_chars, schedule_name_whitespace,
+                   queue_invalid_chars, queue_whitespace, schedule_cron_and_interval,
+                   schedule_requires_schedule, cron_fields, cron_invalid, cron_step_zero,
+                   cron_never, timezone_unknown, interval_not_positive, range_too_large,
+                   not_positive, misfire_invalid, overlap_invalid, priority_range,
+                   max_attempts_range, tags_limit, payload_too_large (22023), schedule_duplicate
+                   (23505), tenant_mismatch (42501)
+Example            select queue.create_schedule(''acme'', ''daily'', ''reports'', ''{}'',
+                     p_cron_expression => ''0 9 * * 1-5'', p_cron_timezone => ''Europe/Berlin'');';
 
 create or replace function queue.get_schedule(p_namespace text, p_name text)
 returns table (
@@ -180,8 +193,9 @@ begin
   perform queue._check_schedule_name(p_namespace, p_name);
 
   return query
-  select s.id, s.name, s.queue, s.payload, s.priority, s.max_attempts, s.tags, s.cron_expression, s.cron_timezone,
-    s.every_interval, s.is_active, s.last_run_at, s.last_job_id, s.next_run_at, s.run_count, s.created_at, s.updated_at
+  select s.id, s.name, s.queue, s.payload, s.priority, s.max_attempts, s.tags, s.cron_expression,
+    s.cron_timezone, s.every_interval, s.is_active, s.last_run_at, s.last_job_id, s.next_run_at,
+    s.run_count, s.created_at, s.updated_at
   from queue.schedules s
   where s.namespace = p_namespace collate "C" and s.name = p_name collate "C";
 end
@@ -192,10 +206,11 @@ comment on function queue.get_schedule(text, text) is
 
 p_namespace  the tenant that owns the schedule
 p_name       the schedule
-Returns      one row, or none if it does not exist. next_run_at is null while the schedule is inactive; updated_at is when
-             it was last created, replaced, paused or resumed
-Errors       queue.schedule_name_null (22004), schedule_name_empty (22026), schedule_name_too_long (22001),
-             schedule_name_invalid_chars, schedule_name_whitespace (22023), tenant_mismatch (42501)
+Returns      one row, or none if it does not exist. next_run_at is null while the schedule is
+             inactive; updated_at is when it was last created, replaced, paused or resumed
+Errors       queue.schedule_name_null (22004), schedule_name_empty (22026), schedule_name_too_long
+             (22001), schedule_name_invalid_chars, schedule_name_whitespace (22023), tenant_mismatch
+             (42501)
 Example      select * from queue.get_schedule(''acme'', ''daily'');';
 
 create or replace function queue.list_schedules(
@@ -228,8 +243,8 @@ begin
   end if;
 
   return query
-  select s.name, s.queue, s.cron_expression, s.every_interval, s.is_active, s.next_run_at, s.last_run_at, s.run_count,
-    s.created_at
+  select s.name, s.queue, s.cron_expression, s.every_interval, s.is_active, s.next_run_at,
+    s.last_run_at, s.run_count, s.created_at
   from queue.schedules s
   where s.namespace = p_namespace collate "C"
     and s.name > coalesce(p_cursor, '') collate "C"
@@ -249,7 +264,8 @@ p_is_active  only the active or only the inactive ones; null for all
 p_limit      how many at most, 1 to 1,000
 p_cursor     only names after this one: the last of the page before; null for the first page
 Returns      one row per schedule
-Errors       queue.limit_null (22004), not_positive, limit_too_large (22023), those of a queue''s name, tenant_mismatch (42501)
+Errors       queue.limit_null (22004), not_positive, limit_too_large (22023), those of a queue''s
+             name, tenant_mismatch (42501)
 Example      select * from queue.list_schedules(''acme'', p_is_active => true);';
 
 create or replace function queue.delete_schedule(p_namespace text, p_name text) returns boolean
@@ -270,7 +286,8 @@ begin
     return false;
   end if;
 
-  perform queue._audit(p_namespace, 'schedule.deleted', 'schedule', p_name, queue._schedule_values(v_old));
+  perform queue._audit(p_namespace, 'schedule.deleted', 'schedule', p_name,
+    queue._schedule_values(v_old));
   return true;
 end
 $$;
@@ -281,8 +298,9 @@ comment on function queue.delete_schedule(text, text) is
 p_namespace  the tenant that owns the schedule
 p_name       the schedule
 Returns      true if it was deleted; false if it does not exist
-Errors       queue.schedule_name_null (22004), schedule_name_empty (22026), schedule_name_too_long (22001),
-             schedule_name_invalid_chars, schedule_name_whitespace (22023), tenant_mismatch (42501)
+Errors       queue.schedule_name_null (22004), schedule_name_empty (22026), schedule_name_too_long
+             (22001), schedule_name_invalid_chars, schedule_name_whitespace (22023), tenant_mismatch
+             (42501)
 Example      select queue.delete_schedule(''acme'', ''daily'');';
 
 create or replace function queue.pause_schedule(p_namespace text, p_name text) returns boolean
@@ -314,8 +332,9 @@ comment on function queue.pause_schedule(text, text) is
 p_namespace  the tenant that owns the schedule
 p_name       the schedule
 Returns      true if the schedule is paused now; false if it does not exist
-Errors       queue.schedule_name_null (22004), schedule_name_empty (22026), schedule_name_too_long (22001),
-             schedule_name_invalid_chars, schedule_name_whitespace (22023), tenant_mismatch (42501)
+Errors       queue.schedule_name_null (22004), schedule_name_empty (22026), schedule_name_too_long
+             (22001), schedule_name_invalid_chars, schedule_name_whitespace (22023), tenant_mismatch
+             (42501)
 Example      select queue.pause_schedule(''acme'', ''daily'');';
 
 create or replace function queue.resume_schedule(p_namespace text, p_name text) returns boolean
@@ -338,7 +357,8 @@ begin
     return found;
   end if;
 
-  v_schedule.next_run_at := queue._next_run_of(v_schedule, coalesce(v_schedule.starts_at, v_now), v_now);
+  v_schedule.next_run_at := queue._next_run_of(v_schedule,
+    coalesce(v_schedule.starts_at, v_now), v_now);
   if v_schedule.next_run_at is null then
     perform queue._reject_never(p_name, v_schedule.cron_expression, v_schedule.ends_at);
   end if;
@@ -357,13 +377,15 @@ end
 $$;
 
 comment on function queue.resume_schedule(text, text) is
-'Start a schedule that was paused, ended or switched off after failures; its next run is the first after now.
+'Start a schedule that was paused, ended or switched off after failures; its next run is the first
+after now.
 
 p_namespace  the tenant that owns the schedule
 p_name       the schedule
 Returns      true if the schedule is active now; false if it does not exist
-Errors       queue.schedule_name_null (22004), schedule_name_empty (22026), schedule_name_too_long (22001),
-             schedule_name_invalid_chars, schedule_name_whitespace, cron_never (22023), tenant_mismatch (42501)
+Errors       queue.schedule_name_null (22004), schedule_name_empty (22026), schedule_name_too_long
+             (22001), schedule_name_invalid_chars, schedule_name_whitespace, cron_never (22023),
+             tenant_mismatch (42501)
 Example      select queue.resume_schedule(''acme'', ''daily'');';
 
 create or replace function queue.run_schedule_now(p_namespace text, p_name text) returns bigint
@@ -396,7 +418,8 @@ begin
       last_job_id = v_job_id,
       run_count = s.run_count + 1
     where s.namespace = v_schedule.namespace and s.id = v_schedule.id;
-    perform queue._audit(p_namespace, 'schedule.run', 'schedule', p_name, null, jsonb_build_object('job_id', v_job_id));
+    perform queue._audit(p_namespace, 'schedule.run', 'schedule', p_name, null,
+      jsonb_build_object('job_id', v_job_id));
   end if;
   return v_job_id;
 end
@@ -409,13 +432,15 @@ Neither overlap nor jitter counts.
 p_namespace  the tenant that owns the schedule
 p_name       the schedule
 Returns      the job''s id; null if the schedule''s unique key is taken by a job that waits or runs
-Errors       queue.schedule_not_found (P0002), schedule_name_null (22004), schedule_name_empty (22026),
-             schedule_name_too_long (22001), schedule_name_invalid_chars, schedule_name_whitespace (22023), those of push,
-             tenant_mismatch (42501)
+Errors       queue.schedule_not_found (P0002), schedule_name_null (22004), schedule_name_empty
+             (22026), schedule_name_too_long (22001), schedule_name_invalid_chars,
+             schedule_name_whitespace (22023), those of push, tenant_mismatch (42501)
 Example      select queue.run_schedule_now(''acme'', ''daily'');';
 
-create or replace function queue.tick_schedules(p_namespace text default null, p_limit int default 100)
-returns table (schedule_name text, job_id bigint, next_run_at timestamptz)
+create or replace function queue.tick_schedules(
+  p_namespace text default null,
+  p_limit int default 100
+) returns table (schedule_name text, job_id bigint, next_run_at timestamptz)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
@@ -473,11 +498,12 @@ $$;
 comment on function queue.tick_schedules(text, int) is
 'Make the jobs of the schedules that are due. Workers call it; any number may at once.
 
-A schedule that fails keeps last_error, is tried again in a minute and becomes inactive at the tenth failure in a row.
+A schedule that fails keeps last_error, is tried again in a minute and becomes inactive at the tenth
+failure in a row.
 p_namespace  the tenant whose schedules are meant; null for all, which needs admin access
 p_limit      how many schedules at most, 1 to 1,000
-Returns      one row per run: schedule_name, job_id (null if overlap or a unique key kept the job from being made),
-             next_run_at (null if the schedule has ended)
+Returns      one row per run: schedule_name, job_id (null if overlap or a unique key kept the job
+             from being made), next_run_at (null if the schedule has ended)
 Errors       queue.limit_null (22004), not_positive, limit_too_large (22023), tenant_mismatch,
              all_namespaces_requires_bypass (42501)
 Example      select * from queue.tick_schedules(''acme'');';
@@ -515,7 +541,7 @@ begin
       from queue.jobs j
       where j.namespace = p_schedule.namespace and j.id = v_last_job_id and j.phase < 9
     ) then
-      v_job_id := queue._push_scheduled(p_schedule, v_run, p_now + coalesce(queue._jitter(p_schedule), interval '0'));
+      v_job_id := queue._push_scheduled(p_schedule, v_run, p_now + queue._jitter(p_schedule));
     end if;
     job_ids := array_append(job_ids, v_job_id);
     v_last_job_id := coalesce(v_job_id, v_last_job_id);
@@ -554,20 +580,22 @@ declare
   v_id bigint;
 begin
   perform queue._check_queue(p_schedule.namespace, p_schedule.queue);
-  v_notify := queue._check_job(p_schedule.namespace, p_schedule.queue, p_schedule.payload, p_schedule.priority,
-    p_schedule.max_attempts, p_schedule.unique_key, p_schedule.tags, p_schedule.metadata);
+  v_notify := queue._check_job(p_schedule.namespace, p_schedule.queue, p_schedule.payload,
+    p_schedule.priority, p_schedule.max_attempts, p_schedule.unique_key, p_schedule.tags,
+    p_schedule.metadata);
 
   insert into queue.jobs (
-    namespace, queue, payload, scheduled_at, phase, priority, max_attempts, unique_key, tags, metadata, schedule_name,
-    actor_id, request_id, on_behalf_of, reason
+    namespace, queue, payload, scheduled_at, phase, priority, max_attempts, unique_key, tags,
+    metadata, schedule_name, actor_id, request_id, on_behalf_of, reason
   )
   values (
     p_schedule.namespace, p_schedule.queue, p_schedule.payload, p_run_at,
-    case when p_run_at > howdah.now() then 0 else 1 end, p_schedule.priority, p_schedule.max_attempts,
-    p_schedule.unique_key, p_schedule.tags,
+    case when p_run_at > howdah.now() then 0 else 1 end, p_schedule.priority,
+    p_schedule.max_attempts, p_schedule.unique_key, p_schedule.tags,
     coalesce(p_schedule.metadata, '{}') || jsonb_build_object('scheduled_for',
       to_char(p_scheduled_for at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')),
-    p_schedule.name, v_actor ->> 'actor_id', v_actor ->> 'request_id', v_actor ->> 'on_behalf_of', v_actor ->> 'reason'
+    p_schedule.name, v_actor ->> 'actor_id', v_actor ->> 'request_id',
+    v_actor ->> 'on_behalf_of', v_actor ->> 'reason'
   )
   on conflict (namespace, queue, unique_key) where unique_key is not null and phase < 9 do nothing
   returning id into v_id;
@@ -587,11 +615,12 @@ create or replace function queue._jitter(p_schedule queue.schedules) returns int
 language sql
 immutable
 as $$
-  select p_schedule.jitter
-    * ((hashtextextended(p_schedule.namespace || chr(31) || p_schedule.name, 0) & 2147483647) / 2147483648.0)::float8
+  select coalesce(p_schedule.jitter, interval '0') * (h.hash & 2147483647)::float8 / 2147483648
+  from hashtextextended(p_schedule.namespace || chr(31) || p_schedule.name, 0) as h(hash)
 $$;
 
-comment on function queue._jitter(queue.schedules) is 'A schedule''s own share of its jitter, always the same.';
+comment on function queue._jitter(queue.schedules) is
+'A schedule''s own share of its jitter, always the same; zero without jitter.';
 
 create or replace function queue._next_run(
   p_cron text,
@@ -612,11 +641,13 @@ declare
   v_run timestamptz;
 begin
   if p_cron is not null then
-    v_run := queue._cron_next_run(p_cron, p_timezone, greatest(p_base, p_starts_at - interval '1 microsecond'));
+    v_run := queue._cron_next_run(p_cron, p_timezone,
+      greatest(p_base, p_starts_at - interval '1 microsecond'));
   elsif p_starts_at > p_base then
     v_run := p_starts_at;
   else
-    v_count := greatest(1, floor(extract(epoch from v_base - v_anchor) / extract(epoch from p_every)));
+    v_count := extract(epoch from v_base - v_anchor) / extract(epoch from p_every);
+    v_count := greatest(1, floor(v_count));
     while v_anchor + p_every * v_count <= v_base loop
       v_count := v_count + 1;
     end loop;
@@ -630,16 +661,22 @@ begin
 end
 $$;
 
-comment on function queue._next_run(text, text, interval, timestamptz, timestamptz, timestamptz, timestamptz) is
-'The first run strictly after p_base by a cron expression, or by an interval counted from p_anchor; null if there is none.';
+comment on function queue._next_run(
+  text, text, interval, timestamptz, timestamptz, timestamptz, timestamptz
+) is
+'The first run strictly after p_base by a cron expression, or by an interval counted from p_anchor;
+null if there is none.';
 
-create or replace function queue._next_run_of(p_schedule queue.schedules, p_anchor timestamptz, p_base timestamptz)
-returns timestamptz
+create or replace function queue._next_run_of(
+  p_schedule queue.schedules,
+  p_anchor timestamptz,
+  p_base timestamptz
+) returns timestamptz
 language sql
 stable
 as $$
-  select queue._next_run(p_schedule.cron_expression, p_schedule.cron_timezone, p_schedule.every_interval,
-    p_schedule.starts_at, p_schedule.ends_at, p_anchor, p_base)
+  select queue._next_run(p_schedule.cron_expression, p_schedule.cron_timezone,
+    p_schedule.every_interval, p_schedule.starts_at, p_schedule.ends_at, p_anchor, p_base)
 $$;
 
 comment on function queue._next_run_of(queue.schedules, timestamptz, timestamptz) is
@@ -658,15 +695,18 @@ begin
 
   perform case
     when v_name is null then
-      howdah.fail('queue', 'schedule_name_null', 'schedule name is null', '22004', null, 'Name the schedule.')
+      howdah.fail('queue', 'schedule_name_null', 'schedule name is null', '22004', null,
+        'Name the schedule.')
     when v_name = '' then
-      howdah.fail('queue', 'schedule_name_empty', 'schedule name is empty', '22026', null, 'Name the schedule.')
+      howdah.fail('queue', 'schedule_name_empty', 'schedule name is empty', '22026', null,
+        'Name the schedule.')
     when length(v_name) > 256 then
       howdah.fail('queue', 'schedule_name_too_long',
         format('schedule name has %s characters, at most 256 are allowed', length(v_name)), '22001',
         jsonb_build_object('field', 'schedule_name', 'limit', 256, 'actual', length(v_name)))
     when v_name ~ '[\x01-\x1f\x7f\u0085\u2028\u2029]' then
-      howdah.fail('queue', 'schedule_name_invalid_chars', 'schedule name contains control characters', '22023',
+      howdah.fail('queue', 'schedule_name_invalid_chars',
+        'schedule name contains control characters', '22023',
         jsonb_build_object('field', 'schedule_name'))
     when v_name ~ '^[\s\u00a0\u3000]|[\s\u00a0\u3000]$' then
       howdah.fail('queue', 'schedule_name_whitespace',
@@ -759,8 +799,8 @@ begin
   from queue._settings(p_namespace collate "C", p_queue collate "C") s;
   perform queue._reject_payload(p_payload, v_max_bytes);
   perform queue._check_numbers(p_priority, p_max_attempts);
-  perform queue._check_options(p_namespace, p_queue, null, null, null, p_unique_key, null, null, p_tags, p_metadata, null,
-    'skip', v_max_bytes);
+  perform queue._check_options(p_namespace, p_queue, null, null, null, p_unique_key, null, null,
+    p_tags, p_metadata, null, 'skip', v_max_bytes);
   return v_notify;
 end
 $$;
@@ -768,15 +808,18 @@ $$;
 comment on function queue._check_job(text, text, jsonb, int, int, text, text[], jsonb) is
 'Refuse what push would refuse in a schedule''s job; returns how its queue notifies.';
 
-create or replace function queue._reject_never(p_name text, p_cron text, p_ends_at timestamptz) returns void
+create or replace function queue._reject_never(p_name text, p_cron text, p_ends_at timestamptz)
+returns void
 language plpgsql
 immutable
 as $$
 begin
   perform howdah.fail('queue', 'cron_never',
     case
-      when p_ends_at is not null then format('schedule %L has no run until it ends at %s', p_name, p_ends_at)
-      when p_cron is not null then format('schedule %L never runs: nothing within 8 years matches %L', p_name, p_cron)
+      when p_ends_at is not null then
+        format('schedule %L has no run until it ends at %s', p_name, p_ends_at)
+      when p_cron is not null then
+        format('schedule %L never runs: nothing within 8 years matches %L', p_name, p_cron)
       else format('schedule %L never starts', p_name)
     end, '22023',
     jsonb_build_object('schedule', p_name, 'cron_expression', p_cron, 'ends_at', p_ends_at),
@@ -784,15 +827,16 @@ begin
 end
 $$;
 
-comment on function queue._reject_never(text, text, timestamptz) is 'Raise cron_never for a schedule without a run to come.';
+comment on function queue._reject_never(text, text, timestamptz) is
+'Raise cron_never for a schedule without a run to come.';
 
 create or replace function queue._schedule_values(p_schedule queue.schedules) returns jsonb
 language sql
 immutable
 as $$
   select jsonb_strip_nulls(to_jsonb(p_schedule)) - array[
-    'namespace', 'id', 'name', 'payload', 'last_run_at', 'last_job_id', 'run_count', 'last_error', 'consecutive_failures',
-    'created_at', 'updated_at'
+    'namespace', 'id', 'name', 'payload', 'last_run_at', 'last_job_id', 'run_count', 'last_error',
+    'consecutive_failures', 'created_at', 'updated_at'
   ]
 $$;
 
