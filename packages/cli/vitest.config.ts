@@ -1,4 +1,4 @@
 import { postgres } from "@howdah/testing/vitest";
 import { defineConfig } from "vitest/config";
 
-export default defineConfig({ test: { globalSetup: [postgres()] } });
+export default defineConfig({ test: { globalSetup: [postgres()], testTimeout: 30_000 } });

@@ -40,9 +40,13 @@ function report(session: Session, error: unknown): number {
   }
   if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.fine; // help or version was asked for
   if (error instanceof CommanderError && error.code === "commander.help") return exitCodes.usage; // and is shown already
+  if (error instanceof Interrupted) {
+    session.output.note("Interrupted");
+    return error.exitCode;
+  }
   session.output.failure(describe(error));
   if (process.env.HOWDAH_DEBUG && error instanceof Error) session.output.warn(hide(stackOf(error)));
-  return error instanceof Interrupted ? error.exitCode : describe(error).exitCode;
+  return describe(error).exitCode;
 }
 
 const stackOf = (error: Error): string =>
@@ -118,6 +122,10 @@ Data goes to standard output, progress to standard error.`;
 const commandFooter =
   "\nEvery command also takes --url, --module, --json, --yes, --quiet, --timeout: see howdah --help";
 
+/** At the root the options stand below the commands, in the footer. */
+const withoutOptions = (helper: Help): Help =>
+  Object.assign(Object.create(helper) as Help, { visibleOptions: () => [] });
+
 /** The root's options, which stand below the commands there. */
 function optionLines(program: Command): string {
   const options = new Help().visibleOptions(program);
@@ -140,7 +148,8 @@ function dress(program: Command, io: Io, argv: readonly string[]): void {
       getErrHasColors: () => hasColours(io.stderr, argv),
     })
     .configureHelp({
-      visibleOptions: (command) => (command === program ? [] : new Help().visibleOptions(command)),
+      formatHelp: (command, helper) =>
+        Help.prototype.formatHelp.call(helper, command, command === program ? withoutOptions(helper) : helper),
       styleTitle: (text) => paint("bold", text),
       styleCommandText: (text) => paint("cyan", text),
       styleSubcommandText: (text) => paint("cyan", text),

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -6,6 +6,7 @@ import { ended, howdah, said, start } from "./support.ts";
 
 test("the demo shows each module at work, cause before effect, and leaves nothing behind", async () => {
   const folder = mkdtempSync(join(tmpdir(), "howdah-demo-"));
+  chmodSync(folder, 0o755);
   const { code, stdout, stderr } = await howdah(["demo"], { env: { TMPDIR: folder } });
   expect({ code, stderr }).toMatchObject({
     code: 0,

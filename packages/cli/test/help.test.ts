@@ -1,3 +1,6 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { howdah, onTerminal } from "./support.ts";
 
@@ -37,8 +40,8 @@ test.each(commands)("howdah %s --help shows usage, needs no database, and ends w
 
 test("a module's options become the help of its command", async () => {
   const { stdout } = await howdah(["library", "books", "list", "--help"]);
-  expect(stdout).toContain("--namespace <text>     the tenant (required)");
-  expect(stdout).toContain("--max-price <number>   leave out what costs more");
+  expect(stdout).toMatch(/^ {2}--namespace <text> +the tenant \(required\)$/m);
+  expect(stdout).toMatch(/^ {2}--max-price <number> +leave out what costs more$/m);
 });
 
 test("without a command the help goes to standard error, and the exit code says wrong usage", async () => {
@@ -51,6 +54,12 @@ test("--version prints the package's version", async () => {
   const { code, stdout } = await howdah(["--version"]);
   expect(code).toBe(0);
   expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+});
+
+test("the built command runs by itself", () => {
+  const main = fileURLToPath(new URL("../dist/main.js", import.meta.url));
+  expect(readFileSync(main, "utf8")).toMatch(/^#!\/usr\/bin\/env node\n/);
+  expect(execFileSync(main, ["--version"], { encoding: "utf8" })).toMatch(/^\d+\.\d+\.\d+\n$/);
 });
 
 test.each([

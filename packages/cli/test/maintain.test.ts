@@ -41,7 +41,9 @@ test("the loop ends only when the run that is under way has ended", async () => 
   await blocker?.query("begin; lock table library.books");
   const child = start(["maintain", "--every", "1h"], db);
   const done = ended(child);
-  await waiting();
+  const waiters = () =>
+    db.query("select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()");
+  await expect.poll(async () => (await waiters()).rows.length).toBe(1);
   child.kill("SIGTERM");
   await said(child.stderr, "Stopping");
   expect(child.exitCode).toBeNull();
@@ -50,14 +52,6 @@ test("the loop ends only when the run that is under way has ended", async () => 
   expect(code).toBe(0);
   expect(stdout).toContain("give_away");
 });
-
-/** Waits until somebody waits for a lock. */
-async function waiting(): Promise<void> {
-  const { rows } = await db.query(
-    "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()",
-  );
-  if (rows.length === 0) return waiting();
-}
 
 test("--every with --module is refused, because a loop maintains all", async () => {
   const { code, stderr } = await howdah(["maintain", "--every", "1h", "--module", "library"], db);

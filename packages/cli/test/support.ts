@@ -62,7 +62,7 @@ export async function onTerminal(args: readonly string[], keys = ""): Promise<Ou
   stdout.on("data", (text) => (outcome.stdout += text));
   stderr.on("data", (text) => {
     outcome.stderr += text;
-    if (String(text).includes("?")) stdin.write(keys);
+    if (keys !== "" && String(text).includes("Yes")) setImmediate(() => stdin.write(keys)); // once the question stands
   });
   const code = await run(args, { stdin, stdout, stderr, cwd: fixture, signal: new AbortController().signal });
   return { ...outcome, code };

@@ -43,6 +43,7 @@ export const demo: AddCommand = (program, session) => {
       if (!keep) return;
       output.note(`The server stays until ctrl-C:\n  psql ${server.url()}`);
       if (!session.signal.aborted) await once(session.signal, "abort");
+      throw session.signal.reason;
     });
 };
 
