@@ -106,7 +106,7 @@ language plpgsql
 immutable
 as $$
 declare
-  v_cron text collate "C" := btrim(p_cron, E' \t\r\n');
+  v_cron text collate "C" := btrim(p_cron, e' \t\r\n');
   v_fields text[];
 begin
   if v_cron is null or v_cron = '' then

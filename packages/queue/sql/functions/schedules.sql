@@ -206,8 +206,9 @@ comment on function queue.get_schedule(text, text) is
 
 p_namespace  the tenant that owns the schedule
 p_name       the schedule
-Returns      one row, or none if it does not exist. next_run_at is null while the schedule is
-             inactive; updated_at is when it was last created, replaced, paused or resumed
+Returns      its row of queue.schedules, or none if it does not exist. next_run_at is null while the
+             schedule is inactive; updated_at is when it was last created, replaced, paused or
+             resumed
 Errors       queue.schedule_name_null (22004), schedule_name_empty (22026), schedule_name_too_long
              (22001), schedule_name_invalid_chars, schedule_name_whitespace (22023), tenant_mismatch
              (42501)
@@ -263,7 +264,7 @@ p_queue      only those of this queue; null for all
 p_is_active  only the active or only the inactive ones; null for all
 p_limit      how many at most, 1 to 1,000
 p_cursor     only names after this one: the last of the page before; null for the first page
-Returns      one row per schedule
+Returns      one row per schedule, with columns of queue.schedules
 Errors       queue.limit_null (22004), not_positive, limit_too_large (22023), those of a queue''s
              name, tenant_mismatch (42501)
 Example      select * from queue.list_schedules(''acme'', p_is_active => true);';
