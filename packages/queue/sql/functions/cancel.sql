@@ -1,8 +1,9 @@
 -- Cancelling: taking back what nobody has started, and asking whoever runs a job to stop.
 --
--- A job that waits is simply deleted. A job that runs belongs to the worker that holds its lease: request_cancel() marks it, and
--- the worker learns of it by the notification or with its next heartbeat, and settles it with cancelled(). Whoever wins the row's
--- lock first, cancel or pull, decides, and the other one finds nothing to do.
+-- A job that waits is simply deleted. A job that runs belongs to the worker that holds its lease:
+-- request_cancel() marks it, and the worker learns of it by the notification or with its next
+-- heartbeat, and settles it with cancelled(). Whoever wins the row's lock first, cancel or pull,
+-- decides, and the other one finds nothing to do.
 
 create or replace function queue.cancel(p_namespace text, p_job_id bigint) returns boolean
 language plpgsql
@@ -27,7 +28,8 @@ begin
     return false;
   end if;
 
-  perform queue._audit(p_namespace, 'job.cancelled', 'job', p_job_id::text, jsonb_build_object('queue', v_job.queue));
+  perform queue._audit(p_namespace, 'job.cancelled', 'job', p_job_id::text,
+    jsonb_build_object('queue', v_job.queue));
   return true;
 end
 $$;
@@ -69,7 +71,8 @@ begin
     return 'not_found';
   end if;
 
-  perform pg_notify(queue._control_channel(p_namespace), jsonb_build_object('cancel', p_job_id)::text);
+  perform pg_notify(queue._control_channel(p_namespace),
+    jsonb_build_object('cancel', p_job_id)::text);
   perform queue._audit(p_namespace, 'job.cancel_requested', 'job', p_job_id::text, null,
     jsonb_build_object('queue', v_queue, 'reason', p_reason));
   return 'requested';
@@ -83,7 +86,8 @@ The worker learns of it by {"cancel": job id} on control_channel and by its hear
 p_namespace  the tenant that owns the job
 p_job_id     the job
 p_reason     why, for the worker and the record
-Returns      cancelled: it waited and is gone; requested: it runs and its worker was told; not_found: neither
+Returns      cancelled: it waited and is gone; requested: it runs and its worker was told;
+             not_found: neither
 Errors       queue.job_id_null (22004), tenant_mismatch (42501)
 Example      select queue.request_cancel(''acme'', 42, ''customer left'');';
 
@@ -114,9 +118,14 @@ as $$
   select 'howdah_queue_control_' || left(encode(sha256(convert_to(p_namespace, 'UTF8')), 'hex'), 40)
 $$;
 
-comment on function queue._control_channel(text) is 'The channel for requests to workers of a namespace.';
+comment on function queue._control_channel(text) is
+'The channel for requests to workers of a namespace.';
 
-create or replace function queue.cancelled(p_namespace text, p_job_id bigint, p_fence bigint) returns boolean
+create or replace function queue.cancelled(
+  p_namespace text,
+  p_job_id bigint,
+  p_fence bigint
+) returns boolean
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
@@ -170,7 +179,8 @@ begin
     and j.status = 'pending';
   get diagnostics v_count = row_count;
 
-  perform queue._audit(p_namespace, 'queue.purged', 'queue', p_queue, null, jsonb_build_object('deleted', v_count));
+  perform queue._audit(p_namespace, 'queue.purged', 'queue', p_queue, null,
+    jsonb_build_object('deleted', v_count));
   return v_count;
 end
 $$;
@@ -181,6 +191,6 @@ comment on function queue.purge_queue(text, text) is
 p_namespace  the tenant that owns the queue
 p_queue      the queue
 Returns      how many were deleted
-Errors       queue.queue_null (22004), queue_empty (22026), queue_too_long (22001), queue_invalid_chars, queue_whitespace
-             (22023), tenant_mismatch (42501)
+Errors       queue.queue_null (22004), queue_empty (22026), queue_too_long (22001),
+             queue_invalid_chars, queue_whitespace (22023), tenant_mismatch (42501)
 Example      select queue.purge_queue(''acme'', ''mail'');';

@@ -1,4 +1,5 @@
--- Checking what a call names: queues, jobs, fences and limits, refused with one error each before anything is written.
+-- Checking what a call names: queues, jobs, fences and limits, refused with one error each before
+-- anything is written.
 
 create or replace function queue._check_queue(p_namespace text, p_queue text) returns void
 language plpgsql
@@ -37,7 +38,8 @@ begin
 end
 $$;
 
-comment on function queue._check_queue(text, text) is 'Raise the error that names what is wrong with a queue name, if anything is.';
+comment on function queue._check_queue(text, text) is
+'Raise the error that names what is wrong with a queue name, if anything is.';
 
 create or replace function queue._check_limit(p_limit int, p_most int default 1000) returns void
 language plpgsql
@@ -50,18 +52,22 @@ begin
 
   perform case
     when p_limit is null then
-      howdah.fail('queue', 'limit_null', 'limit is null', '22004', null, 'Say how many rows at most.')
+      howdah.fail('queue', 'limit_null', 'limit is null', '22004', null,
+        'Say how many rows at most.')
     when p_limit < 1 then
-      howdah.fail('queue', 'not_positive', format('limit is %s, it must be positive', p_limit), '22023',
+      howdah.fail('queue', 'not_positive', format('limit is %s, it must be positive', p_limit),
+        '22023',
         jsonb_build_object('field', 'limit', 'actual', p_limit))
     else
-      howdah.fail('queue', 'limit_too_large', format('limit is %s, at most %s is allowed', p_limit, p_most), '22023',
+      howdah.fail('queue', 'limit_too_large', format('limit is %s, at most %s is allowed', p_limit,
+        p_most), '22023',
         jsonb_build_object('field', 'limit', 'limit', p_most, 'actual', p_limit))
   end;
 end
 $$;
 
-comment on function queue._check_limit(int, int) is 'Raise the error that names what is wrong with a limit, if anything is.';
+comment on function queue._check_limit(int, int) is
+'Raise the error that names what is wrong with a limit, if anything is.';
 
 create or replace function queue._check_batch(p_size int, p_most int default 1000) returns void
 language plpgsql
@@ -78,20 +84,23 @@ $$;
 
 comment on function queue._check_batch(int, int) is 'Refuse a batch of too many items.';
 
-create or replace function queue._check_positive(p_field text, p_value interval, p_code text default 'not_positive')
+create or replace function queue._check_positive(p_field text, p_value interval,
+  p_code text default 'not_positive')
 returns void
 language plpgsql
 immutable
 as $$
 begin
   if p_value <= interval '0' then
-    perform howdah.fail('queue', p_code, format('%s is %s, it must be positive', p_field, p_value), '22023',
+    perform howdah.fail('queue', p_code, format('%s is %s, it must be positive', p_field, p_value),
+      '22023',
       jsonb_build_object('field', p_field, 'actual', p_value));
   end if;
 end
 $$;
 
-comment on function queue._check_positive(text, interval, text) is 'Refuse a duration that is zero or negative; null passes.';
+comment on function queue._check_positive(text, interval, text) is
+'Refuse a duration that is zero or negative; null passes.';
 
 create or replace function queue._check_delay(p_delay interval) returns void
 language plpgsql
@@ -99,7 +108,8 @@ immutable
 as $$
 begin
   if p_delay < interval '0' then
-    perform howdah.fail('queue', 'not_positive', format('delay is %s, it must not be negative', p_delay), '22023',
+    perform howdah.fail('queue', 'not_positive', format('delay is %s, it must not be negative',
+      p_delay), '22023',
       jsonb_build_object('field', 'delay', 'actual', p_delay));
   end if;
 end
@@ -122,9 +132,11 @@ begin
 end
 $$;
 
-comment on function queue._check_fence(bigint, bigint) is 'Refuse a settling call that names no job or no fence.';
+comment on function queue._check_fence(bigint, bigint) is
+'Refuse a settling call that names no job or no fence.';
 
-create or replace function queue._check_fences(p_job_ids bigint[], p_fences bigint[], p_code text default 'batch_length')
+create or replace function queue._check_fences(p_job_ids bigint[], p_fences bigint[],
+  p_code text default 'batch_length')
 returns void
 language plpgsql
 immutable
@@ -132,7 +144,8 @@ as $$
 begin
   if coalesce(cardinality(p_job_ids), 0) <> coalesce(cardinality(p_fences), 0) then
     perform howdah.fail('queue', p_code,
-      format('%s job ids but %s fences', coalesce(cardinality(p_job_ids), 0), coalesce(cardinality(p_fences), 0)),
+      format('%s job ids but %s fences', coalesce(cardinality(p_job_ids), 0),
+      coalesce(cardinality(p_fences), 0)),
       '22023', jsonb_build_object('job_ids', coalesce(cardinality(p_job_ids), 0),
         'fences', coalesce(cardinality(p_fences), 0)),
       'Give one fence per job, in the same order.');
@@ -168,7 +181,8 @@ begin
 end
 $$;
 
-comment on function queue._check_numbers(int, int) is 'Refuse a priority or a number of attempts out of range; null passes.';
+comment on function queue._check_numbers(int, int) is
+'Refuse a priority or a number of attempts out of range; null passes.';
 
 create or replace function queue._reject_payload(p_payload jsonb, p_most int) returns void
 language plpgsql
@@ -183,7 +197,8 @@ begin
 end
 $$;
 
-comment on function queue._reject_payload(jsonb, int) is 'Raise the error that names what is wrong with a payload, if anything is.';
+comment on function queue._reject_payload(jsonb, int) is
+'Raise the error that names what is wrong with a payload, if anything is.';
 
 create or replace function queue._check_size(p_field text, p_value jsonb, p_most int) returns void
 language plpgsql
@@ -201,9 +216,15 @@ begin
 end
 $$;
 
-comment on function queue._check_size(text, jsonb, int) is 'Refuse a JSON value of too many bytes as text; null passes.';
+comment on function queue._check_size(text, jsonb, int) is
+'Refuse a JSON value of too many bytes as text; null passes.';
 
-create or replace function queue._check_key(p_field text, p_namespace text, p_queue text, p_key text) returns void
+create or replace function queue._check_key(
+  p_field text,
+  p_namespace text,
+  p_queue text,
+  p_key text
+) returns void
 language plpgsql
 immutable
 as $$
@@ -227,7 +248,8 @@ begin
 end
 $$;
 
-comment on function queue._check_key(text, text, text, text) is 'Refuse an empty key, or one too long for the index it goes to; null passes.';
+comment on function queue._check_key(text, text, text, text) is
+'Refuse an empty key, or one too long for the index it goes to; null passes.';
 
 create or replace function queue._check_options(
   p_namespace text,
@@ -261,20 +283,25 @@ begin
     perform howdah.fail('queue', 'unique_key_null', 'throttle needs a unique key', '22004', null,
       'Give the key of which one push in that time is accepted.');
   end if;
-  if cardinality(p_tags) > 50 or exists (select 1 from unnest(p_tags) as t(tag) where length(t.tag) > 256) then
-    perform howdah.fail('queue', 'tags_limit', 'at most 50 tags of at most 256 characters are allowed', '22023',
+  if cardinality(p_tags) > 50 or exists (select 1 from unnest(p_tags) as t(tag)
+    where length(t.tag) > 256) then
+    perform howdah.fail('queue', 'tags_limit',
+      'at most 50 tags of at most 256 characters are allowed', '22023',
       jsonb_build_object('field', 'tags', 'limit', 50, 'actual', cardinality(p_tags)));
   end if;
   if p_on_conflict not in ('skip', 'replace', 'debounce', 'raise') then
-    perform howdah.fail('queue', 'on_conflict_invalid', format('on_conflict is %L', p_on_conflict), '22023',
-      jsonb_build_object('field', 'on_conflict', 'actual', p_on_conflict), 'Use skip, replace, debounce or raise.');
+    perform howdah.fail('queue', 'on_conflict_invalid', format('on_conflict is %L', p_on_conflict),
+      '22023',
+      jsonb_build_object('field', 'on_conflict', 'actual', p_on_conflict),
+      'Use skip, replace, debounce or raise.');
   end if;
 end
 $$;
 
 comment on function queue._check_options(
   text, text, interval, interval, interval, text, text, text, text[], jsonb, jsonb, text, int
-) is 'Refuse what is wrong with the options of a push; null passes.';
+) is
+'Refuse what is wrong with the options of a push; null passes.';
 
 create or replace function queue._check_lengths(p_size int, variadic p_sizes int[]) returns void
 language plpgsql
@@ -290,12 +317,14 @@ begin
   if found then
     perform howdah.fail('queue', 'batch_length',
       format('the batch has %s items, one of its arrays has %s', p_size, v_other), '22023',
-      jsonb_build_object('limit', p_size, 'actual', v_other), 'Give one element per item, null where it has none.');
+      jsonb_build_object('limit', p_size, 'actual', v_other),
+      'Give one element per item, null where it has none.');
   end if;
 end
 $$;
 
-comment on function queue._check_lengths(int, int[]) is 'Refuse arrays that are not as long as the batch they belong to; null passes.';
+comment on function queue._check_lengths(int, int[]) is
+'Refuse arrays that are not as long as the batch they belong to; null passes.';
 
 create or replace function queue._check_worker(p_namespace text, p_worker_id text) returns void
 language plpgsql
@@ -303,10 +332,12 @@ immutable
 as $$
 begin
   if p_worker_id is null then
-    perform howdah.fail('queue', 'worker_id_null', 'worker_id is null', '22004', null, 'Name the worker.');
+    perform howdah.fail('queue', 'worker_id_null', 'worker_id is null', '22004', null,
+      'Name the worker.');
   end if;
   if p_worker_id = '' then
-    perform howdah.fail('queue', 'worker_id_empty', 'worker_id is empty', '22026', null, 'Name the worker.');
+    perform howdah.fail('queue', 'worker_id_empty', 'worker_id is empty', '22026', null,
+      'Name the worker.');
   end if;
   if length(p_worker_id) > 256 or octet_length(p_namespace) + octet_length(p_worker_id) > 2400 then
     perform howdah.fail('queue', 'worker_id_too_long',
@@ -316,7 +347,8 @@ begin
 end
 $$;
 
-comment on function queue._check_worker(text, text) is 'Raise the error that names what is wrong with a worker''s name, if anything is.';
+comment on function queue._check_worker(text, text) is
+'Raise the error that names what is wrong with a worker''s name, if anything is.';
 
 create or replace function queue._check_claim(
   p_namespace text,
@@ -335,10 +367,13 @@ begin
     perform queue._check_positive('visibility_timeout', p_visibility_timeout);
   end if;
   if jsonb_typeof(p_floors) <> 'array' then
-    perform howdah.fail('queue', 'floors_invalid', format('floors is a JSON %s, not an array', jsonb_typeof(p_floors)),
-      '22023', jsonb_build_object('field', 'floors'), 'Give [{"priority", "fair_seq", "scheduled_at"}], one per lane.');
+    perform howdah.fail('queue', 'floors_invalid', format('floors is a JSON %s, not an array',
+      jsonb_typeof(p_floors)),
+      '22023', jsonb_build_object('field', 'floors'),
+      'Give [{"priority", "fair_seq", "scheduled_at"}], one per lane.');
   end if;
 end
 $$;
 
-comment on function queue._check_claim(text, text, interval, jsonb) is 'Refuse what is wrong with the arguments of a claim; null passes.';
+comment on function queue._check_claim(text, text, interval, jsonb) is
+'Refuse what is wrong with the arguments of a claim; null passes.';

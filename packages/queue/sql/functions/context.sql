@@ -111,15 +111,19 @@ declare
   v_actor jsonb := howdah.actor();
 begin
   insert into queue.audit_events (
-    namespace, event_type, actor_id, request_id, on_behalf_of, reason, ip_address, user_agent, resource_type, resource_id,
+    namespace, event_type, actor_id, request_id, on_behalf_of, reason, ip_address, user_agent,
+    resource_type, resource_id,
     old_values, new_values
   )
   values (
-    p_namespace, p_event_type, v_actor ->> 'actor_id', v_actor ->> 'request_id', v_actor ->> 'on_behalf_of',
-    v_actor ->> 'reason', (v_actor ->> 'ip_address')::inet, v_actor ->> 'user_agent', p_resource_type, p_resource_id,
+    p_namespace, p_event_type, v_actor ->> 'actor_id', v_actor ->> 'request_id',
+    v_actor ->> 'on_behalf_of',
+    v_actor ->> 'reason', (v_actor ->> 'ip_address')::inet, v_actor ->> 'user_agent',
+    p_resource_type, p_resource_id,
     p_old, p_new
   );
 end
 $$;
 
-comment on function queue._audit(text, text, text, text, jsonb, jsonb) is 'Record what an operator did.';
+comment on function queue._audit(text, text, text, text, jsonb, jsonb) is
+'Record what an operator did.';

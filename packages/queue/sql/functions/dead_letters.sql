@@ -1,7 +1,8 @@
 -- Dead letters: what failed for good, kept until somebody replays or purges it.
 --
--- A dead letter is replayed at most once: taking it and pushing its job is one transaction, and the mark on the row is what a
--- second caller finds. The new job starts with fresh attempts and carries the actor who replayed it.
+-- A dead letter is replayed at most once: taking it and pushing its job is one transaction, and the
+-- mark on the row is what a second caller finds. The new job starts with fresh attempts and carries
+-- the actor who replayed it.
 
 create or replace function queue.retry_dead_letter(
   p_namespace text,
@@ -31,13 +32,16 @@ begin
   for update;
   if not found then
     perform howdah.fail('queue', 'dead_letter_not_found',
-      format('dead letter %s does not exist in namespace %s', p_dead_letter_id, p_namespace), 'P0002',
+      format('dead letter %s does not exist in namespace %s', p_dead_letter_id, p_namespace),
+      'P0002',
       jsonb_build_object('dead_letter_id', p_dead_letter_id));
   end if;
   if v_letter.retried_at is not null then
     perform howdah.fail('queue', 'dead_letter_already_retried',
-      format('dead letter %s was retried at %s as job %s', p_dead_letter_id, v_letter.retried_at, v_letter.retry_job_id),
-      '22023', jsonb_build_object('dead_letter_id', p_dead_letter_id, 'job_id', v_letter.retry_job_id));
+      format('dead letter %s was retried at %s as job %s', p_dead_letter_id, v_letter.retried_at,
+      v_letter.retry_job_id),
+      '22023', jsonb_build_object('dead_letter_id', p_dead_letter_id, 'job_id',
+      v_letter.retry_job_id));
   end if;
 
   return queue._replay(v_letter, coalesce(p_queue, v_letter.queue));
@@ -51,9 +55,9 @@ p_namespace       the tenant that owns the dead letter
 p_dead_letter_id  the dead letter
 p_queue           another queue to push it on; null for its own
 Returns           the id of the new job
-Errors            queue.dead_letter_id_null (22004), dead_letter_not_found (P0002), dead_letter_already_retried (22023),
-                  queue_empty (22026), queue_too_long (22001), queue_invalid_chars, queue_whitespace (22023), tenant_mismatch
-                  (42501)
+Errors            queue.dead_letter_id_null (22004), dead_letter_not_found (P0002),
+                  dead_letter_already_retried (22023), queue_empty (22026), queue_too_long (22001),
+                  queue_invalid_chars, queue_whitespace (22023), tenant_mismatch (42501)
 Example           select queue.retry_dead_letter(''acme'', 3);';
 
 create or replace function queue.retry_dead_letters(
@@ -97,8 +101,9 @@ p_namespace  the tenant that owns the dead letters
 p_queue      the queue
 p_limit      how many at most, 1 to 1,000
 Returns      the dead letters and their new jobs
-Errors       queue.queue_null, limit_null (22004), queue_empty (22026), queue_too_long (22001), queue_invalid_chars,
-             queue_whitespace, not_positive, limit_too_large (22023), tenant_mismatch (42501)
+Errors       queue.queue_null, limit_null (22004), queue_empty (22026), queue_too_long (22001),
+             queue_invalid_chars, queue_whitespace, not_positive, limit_too_large (22023),
+             tenant_mismatch (42501)
 Example      select * from queue.retry_dead_letters(''acme'', ''mail'', 100);';
 
 create or replace function queue._replay(p_letter queue.dead_letters, p_queue text) returns bigint
@@ -109,12 +114,15 @@ declare
   v_id bigint;
 begin
   insert into queue.jobs (
-    namespace, queue, payload, priority, max_attempts, tags, metadata, concurrency_key, fair_key, schedule_name, actor_id,
+    namespace, queue, payload, priority, max_attempts, tags, metadata, concurrency_key, fair_key,
+    schedule_name, actor_id,
     request_id, on_behalf_of, reason
   )
   values (
-    p_letter.namespace, p_queue, p_letter.payload, p_letter.priority, p_letter.max_attempts, p_letter.tags, p_letter.metadata,
-    p_letter.concurrency_key, p_letter.fair_key, p_letter.schedule_name, v_actor ->> 'actor_id', v_actor ->> 'request_id',
+    p_letter.namespace, p_queue, p_letter.payload, p_letter.priority, p_letter.max_attempts,
+    p_letter.tags, p_letter.metadata,
+    p_letter.concurrency_key, p_letter.fair_key, p_letter.schedule_name, v_actor ->> 'actor_id',
+    v_actor ->> 'request_id',
     v_actor ->> 'on_behalf_of', v_actor ->> 'reason'
   )
   returning id into v_id;
@@ -124,7 +132,8 @@ begin
   where d.namespace = p_letter.namespace
     and d.id = p_letter.id;
 
-  perform queue._audit(p_letter.namespace, 'dead_letter.retried', 'dead_letter', p_letter.id::text, null,
+  perform queue._audit(p_letter.namespace, 'dead_letter.retried', 'dead_letter', p_letter.id::text,
+    null,
     jsonb_build_object('queue', p_queue, 'job_id', v_id));
   perform queue._ring(p_letter.namespace, p_queue, s.notify, 'id', v_id,
     jsonb_build_object('retry_of_dead_letter', p_letter.id))
@@ -133,7 +142,8 @@ begin
 end
 $$;
 
-comment on function queue._replay(queue.dead_letters, text) is 'Push the job of a locked dead letter again.';
+comment on function queue._replay(queue.dead_letters, text) is
+'Push the job of a locked dead letter again.';
 
 create or replace function queue.purge_dead_letters(
   p_namespace text,
@@ -154,7 +164,8 @@ begin
     perform queue._check_queue(p_namespace, p_queue);
   end if;
   if p_older_than is null then
-    perform howdah.fail('queue', 'older_than_null', 'older_than is null', '22004', null, 'Say how old they must be.');
+    perform howdah.fail('queue', 'older_than_null', 'older_than is null', '22004', null,
+      'Say how old they must be.');
   end if;
 
   delete from queue.dead_letters d
@@ -177,8 +188,8 @@ p_namespace   the tenant that owns the dead letters
 p_queue       one queue; null for all
 p_older_than  how long ago they failed at least
 Returns       how many were deleted
-Errors        queue.older_than_null (22004), queue_empty (22026), queue_too_long (22001), queue_invalid_chars,
-              queue_whitespace (22023), tenant_mismatch (42501)
+Errors        queue.older_than_null (22004), queue_empty (22026), queue_too_long (22001),
+              queue_invalid_chars, queue_whitespace (22023), tenant_mismatch (42501)
 Example       select queue.purge_dead_letters(''acme'', ''mail'', ''7 days'');';
 
 create or replace function queue.get_dead_letter(p_namespace text, p_dead_letter_id bigint)
@@ -250,6 +261,7 @@ p_retried    false: those that nobody retried; true: those that were; null: both
 p_limit      how many at most, 1 to 1,000
 p_cursor     the last id of the page before; null for the first page
 Returns      the rows
-Errors       queue.limit_null (22004), queue_empty (22026), queue_too_long (22001), queue_invalid_chars, queue_whitespace,
-             not_positive, limit_too_large (22023), tenant_mismatch (42501)
+Errors       queue.limit_null (22004), queue_empty (22026), queue_too_long (22001),
+             queue_invalid_chars, queue_whitespace, not_positive, limit_too_large (22023),
+             tenant_mismatch (42501)
 Example      select id, queue, last_error from queue.list_dead_letters(''acme'');';

@@ -1,8 +1,10 @@
--- Exchanging: the worker's one hot call. It hands in what it finished and takes what comes next, in one round trip and one commit.
+-- Exchanging: the worker's one hot call. It hands in what it finished and takes what comes next, in
+-- one round trip and one commit.
 --
--- An ack that comes too late is answered with a row of kind 'lost' and does not stop the others: unlike a caller of ack_batch, a
--- worker has no use for an error about work that is done. Only the columns that a handler needs are returned, because reading and
--- sending rows is most of what a job costs.
+-- An ack that comes too late is answered with a row of kind 'lost' and does not stop the others:
+-- unlike a caller of ack_batch, a worker has no use for an error about work that is done. Only the
+-- columns that a handler needs are returned, because reading and sending rows is most of what a job
+-- costs.
 
 create or replace function queue.exchange(
   p_namespace text,
@@ -66,7 +68,8 @@ begin
 
     if coalesce(cardinality(v_tids), 0) < cardinality(p_ack_ids) then
       return query
-      select 'lost', a.id, a.fence, null::int, null::int, null::jsonb, null::jsonb, null::int, null::timestamptz,
+      select 'lost', a.id, a.fence, null::int, null::int, null::jsonb, null::jsonb, null::int,
+        null::timestamptz,
         null::bigint, null::bigint, null::jsonb
       from unnest(p_ack_ids, p_ack_fences) as a(id, fence)
       where v_fences is null or a.fence <> all (v_fences);
@@ -104,7 +107,8 @@ begin
     visibility_timeout_at = v_now + v_visibility_timeout,
     updated_at = howdah.now()
   where j.ctid = any (v_tids)
-  returning 'job', j.id, j.fence_token, j.attempts, j.max_attempts, j.payload, j.metadata, j.priority, j.scheduled_at,
+  returning 'job', j.id, j.fence_token, j.attempts, j.max_attempts, j.payload, j.metadata,
+    j.priority, j.scheduled_at,
     j.fair_seq, v_lease_id, j.trace;
 end
 $$;
@@ -124,7 +128,10 @@ p_ack_fences          their fence tokens, in the same order
 p_ack_results         accepted for handlers that return something; this release stores no results
 p_done_leases         leases of which no job runs any more; they are deleted
 p_floors              as in pull_batch
-Returns               kind job: a job that was taken, in no particular order (by priority, fair_seq, scheduled_at and id the
-                      worker can sort them); kind lost: id and fence_token of an ack that came too late
-Errors                those of pull_batch, and queue.job_id_null, fence_null (22004), batch_length, batch_too_large (22023)
-Example               select * from queue.exchange(''acme'', ''mail'', 100, ''worker-1'', ''1 minute'', null, null);';
+Returns               kind job: a job that was taken, in no particular order (by priority, fair_seq,
+                      scheduled_at and id the worker can sort them); kind lost: id and fence_token
+                      of an ack that came too late
+Errors                those of pull_batch, and queue.job_id_null, fence_null (22004), batch_length,
+                      batch_too_large (22023)
+Example               select * from queue.exchange(''acme'', ''mail'', 100, ''worker-1'', ''1
+                      minute'', null, null);';

@@ -1,8 +1,9 @@
--- Heartbeats: how a worker says, once in a while and in one call, that it lives, which jobs it still runs, and what it did.
+-- Heartbeats: how a worker says, once in a while and in one call, that it lives, which jobs it
+-- still runs, and what it did.
 --
--- The long-running jobs of a worker are extended together. A job that the worker lost is answered as not alive, so that it stops;
--- it is no error, because the other jobs are fine. Counters are added to rows that belong to this worker alone, so no two writers
--- ever meet on one.
+-- The long-running jobs of a worker are extended together. A job that the worker lost is answered
+-- as not alive, so that it stops; it is no error, because the other jobs are fine. Counters are
+-- added to rows that belong to this worker alone, so no two writers ever meet on one.
 
 create or replace function queue.heartbeat(
   p_namespace text,
@@ -60,19 +61,24 @@ $$;
 comment on function queue.heartbeat(text, text, bigint[], bigint[], interval, jsonb) is
 'Say that a worker lives, keep its long-running jobs, and add to its counters.
 
-A worker that calls this at least every 10 seconds keeps its leases; one that was registered and is silent for 30 seconds loses
-them.
+A worker that calls this at least every 10 seconds keeps its leases; one that was registered and is
+silent for 30 seconds loses them.
 p_namespace  the tenant that the worker serves
 p_worker_id  the worker
 p_job_ids    jobs that it still runs, at most 1,000; null for none
 p_fences     their fence tokens, in the same order
-p_extend     the jobs are the worker''s for at least this long from now; null for the namespace''s visibility timeout
-p_counters   [{"queue", "bucket", "completed", "retried", "dead", "lost", "wait_hist", "run_hist"}], at most 100, are added to the
-             worker''s metrics; bucket is a minute, the histograms have 16 numbers
-Returns      each job: alive (false: it is lost, stop) and cancel_requested (true: stop and call cancelled)
-Errors       queue.worker_id_null, job_id_null, fence_null (22004), worker_id_empty (22026), worker_id_too_long (22001),
-             batch_length, batch_too_large, not_positive, counters_invalid (22023), tenant_mismatch (42501)
-Example      select * from queue.heartbeat(''acme'', ''worker-1'', array[17], array[9001], ''1 minute'');';
+p_extend     the jobs are the worker''s for at least this long from now; null for the namespace''s
+             visibility timeout
+p_counters   [{"queue", "bucket", "completed", "retried", "dead", "lost", "wait_hist", "run_hist"}],
+             at most 100, are added to the worker''s metrics; bucket is a minute, the histograms
+             have 16 numbers
+Returns      each job: alive (false: it is lost, stop) and cancel_requested (true: stop and call
+             cancelled)
+Errors       queue.worker_id_null, job_id_null, fence_null (22004), worker_id_empty (22026),
+             worker_id_too_long (22001), batch_length, batch_too_large, not_positive,
+             counters_invalid (22023), tenant_mismatch (42501)
+Example      select * from queue.heartbeat(''acme'', ''worker-1'', array[17], array[9001], ''1
+             minute'');';
 
 create or replace function queue.register_worker(
   p_namespace text,
@@ -96,7 +102,8 @@ begin
   perform queue._check_batch(cardinality(p_queues));
 
   insert into queue.workers as w (namespace, worker_id, queues, host, pid, concurrency, version)
-  values (v_namespace, v_worker_id, coalesce(p_queues, '{}'), left(p_host, 1024), p_pid, p_concurrency, left(p_version, 1024))
+  values (v_namespace, v_worker_id, coalesce(p_queues, '{}'), left(p_host, 1024), p_pid,
+    p_concurrency, left(p_version, 1024))
   on conflict (namespace, worker_id) do update
   set queues = excluded.queues,
     host = excluded.host,
@@ -119,9 +126,10 @@ p_pid          its process
 p_concurrency  how many jobs it runs at once
 p_version      the release of the application
 Returns        nothing
-Errors         queue.worker_id_null (22004), worker_id_empty (22026), worker_id_too_long (22001), batch_too_large (22023),
-               tenant_mismatch (42501)
-Example        select queue.register_worker(''acme'', ''worker-1'', array[''mail''], ''app-3'', 4711, 10);';
+Errors         queue.worker_id_null (22004), worker_id_empty (22026), worker_id_too_long (22001),
+               batch_too_large (22023), tenant_mismatch (42501)
+Example        select queue.register_worker(''acme'', ''worker-1'', array[''mail''], ''app-3'',
+               4711, 10);';
 
 create or replace function queue.unregister_worker(p_namespace text, p_worker_id text) returns int
 language plpgsql
@@ -182,10 +190,15 @@ p_job_id     the job
 p_fence      the fence_token with which it was pulled
 p_progress   any JSON value of at most 64 KiB as text
 Returns      true
-Errors       queue.job_id_null, fence_null (22004), payload_too_large (22023), fence_stale (40001), tenant_mismatch (42501)
+Errors       queue.job_id_null, fence_null (22004), payload_too_large (22023), fence_stale (40001),
+             tenant_mismatch (42501)
 Example      select queue.set_progress(''acme'', 17, 9001, ''0.5'');';
 
-create or replace function queue._count(p_namespace text, p_worker_id text, p_counters jsonb) returns void
+create or replace function queue._count(
+  p_namespace text,
+  p_worker_id text,
+  p_counters jsonb
+) returns void
 language plpgsql
 as $$
 declare
@@ -194,14 +207,16 @@ declare
   v_item record;
 begin
   if jsonb_typeof(p_counters) <> 'array' or jsonb_array_length(p_counters) > 100 then
-    perform howdah.fail('queue', 'counters_invalid', 'counters is not an array of at most 100 objects', '22023',
+    perform howdah.fail('queue', 'counters_invalid',
+      'counters is not an array of at most 100 objects', '22023',
       jsonb_build_object('field', 'counters', 'limit', 100));
   end if;
 
   for v_item in
     select *
     from jsonb_to_recordset(p_counters) as c(
-      queue text, bucket timestamptz, completed bigint, retried bigint, dead bigint, lost bigint, wait_hist bigint[],
+      queue text, bucket timestamptz, completed bigint, retried bigint, dead bigint, lost bigint,
+      wait_hist bigint[],
       run_hist bigint[]
     )
     order by c.queue, c.bucket
@@ -213,7 +228,8 @@ begin
       or cardinality(v_item.run_hist) <> 16
     then
       perform howdah.fail('queue', 'counters_invalid',
-        'a counter has no bucket, is negative, or has a histogram of other than 16 numbers', '22023',
+        'a counter has no bucket, is negative, or has a histogram of other than 16 numbers',
+        '22023',
         jsonb_build_object('field', 'counters', 'actual', to_jsonb(v_item)));
     end if;
 
@@ -221,8 +237,10 @@ begin
       namespace, queue, bucket, source, completed, retried, dead, lost, wait_hist, run_hist
     )
     values (
-      v_namespace, v_item.queue, date_trunc('minute', v_item.bucket), v_worker_id, coalesce(v_item.completed, 0),
-      coalesce(v_item.retried, 0), coalesce(v_item.dead, 0), coalesce(v_item.lost, 0), v_item.wait_hist, v_item.run_hist
+      v_namespace, v_item.queue, date_trunc('minute', v_item.bucket), v_worker_id,
+      coalesce(v_item.completed, 0),
+      coalesce(v_item.retried, 0), coalesce(v_item.dead, 0), coalesce(v_item.lost, 0),
+      v_item.wait_hist, v_item.run_hist
     )
     on conflict (namespace, queue, bucket, source) do update
     set completed = m.completed + excluded.completed,
@@ -252,4 +270,5 @@ as $$
   end
 $$;
 
-comment on function queue._hist_add(bigint[], bigint[]) is 'The sum of two histograms; null is an empty one.';
+comment on function queue._hist_add(bigint[], bigint[]) is
+'The sum of two histograms; null is an empty one.';

@@ -1,4 +1,5 @@
--- Maintaining: what keeps the tables small, in bounded steps that any number of callers may ask for.
+-- Maintaining: what keeps the tables small, in bounded steps that any number of callers may ask
+-- for.
 
 create or replace function queue.prune(p_namespace text default null, p_limit int default 10000)
 returns bigint

@@ -1,8 +1,8 @@
 -- Pushing: a job is a row, so it commits or rolls back with whatever else the transaction did.
 --
--- Two pushes with one unique key meet in the unique index: the second waits until the first has ended and then sees what became
--- of it. A throttle key is a row of its own that outlives the job; taking it serialises the pushes of that key in the same way.
--- Pushing waits for nothing else.
+-- Two pushes with one unique key meet in the unique index: the second waits until the first has
+-- ended and then sees what became of it. A throttle key is a row of its own that outlives the job;
+-- taking it serialises the pushes of that key in the same way. Pushing waits for nothing else.
 
 create or replace function queue.push(
   p_namespace text,
@@ -52,10 +52,12 @@ begin
   if p_priority not between -1000 and 1000 or v_max_attempts not between 1 and 30 then
     perform queue._check_numbers(p_priority, v_max_attempts);
   end if;
-  if num_nonnulls(p_delay, p_expires_in, p_throttle, p_unique_key, p_concurrency_key, p_fair_key, p_tags, p_metadata,
+  if num_nonnulls(p_delay, p_expires_in, p_throttle, p_unique_key, p_concurrency_key, p_fair_key,
+    p_tags, p_metadata,
     p_trace) > 0 or p_on_conflict is distinct from 'skip'
   then
-    perform queue._check_options(p_namespace, p_queue, p_delay, p_expires_in, p_throttle, p_unique_key,
+    perform queue._check_options(p_namespace, p_queue, p_delay, p_expires_in, p_throttle,
+      p_unique_key,
       p_concurrency_key, p_fair_key, p_tags, p_metadata, p_trace, p_on_conflict, v_max_bytes);
   end if;
 
@@ -76,7 +78,8 @@ begin
       set payload = p_payload,
         priority = coalesce(p_priority, 0),
         scheduled_at = case
-          when p_on_conflict = 'debounce' then least(v_scheduled_at, j.created_at + 10 * (v_scheduled_at - v_now))
+          when p_on_conflict = 'debounce' then least(v_scheduled_at,
+            j.created_at + 10 * (v_scheduled_at - v_now))
           else v_scheduled_at
         end,
         phase = case when j.phase > 1 then j.phase when v_scheduled_at > v_now then 0 else 1 end,
@@ -91,13 +94,17 @@ begin
     end if;
 
     insert into queue.jobs (
-      namespace, queue, payload, scheduled_at, phase, expires_at, priority, max_attempts, unique_key, concurrency_key,
+      namespace, queue, payload, scheduled_at, phase, expires_at, priority, max_attempts,
+      unique_key, concurrency_key,
       fair_key, tags, metadata, keep_result, trace, actor_id, request_id, on_behalf_of, reason
     )
     values (
-      v_namespace, v_queue, p_payload, v_scheduled_at, case when v_scheduled_at > v_now then 0 else 1 end,
-      v_now + p_expires_in, coalesce(p_priority, 0), v_max_attempts, v_unique_key, p_concurrency_key, p_fair_key,
-      coalesce(p_tags, '{}'), p_metadata, p_keep_result, p_trace, v_actor ->> 'actor_id', v_actor ->> 'request_id',
+      v_namespace, v_queue, p_payload, v_scheduled_at,
+      case when v_scheduled_at > v_now then 0 else 1 end,
+      v_now + p_expires_in, coalesce(p_priority, 0), v_max_attempts, v_unique_key,
+      p_concurrency_key, p_fair_key,
+      coalesce(p_tags, '{}'), p_metadata, p_keep_result, p_trace, v_actor ->> 'actor_id',
+      v_actor ->> 'request_id',
       v_actor ->> 'on_behalf_of', v_actor ->> 'reason'
     )
     on conflict (namespace, queue, unique_key) where unique_key is not null and phase < 9 do nothing
@@ -120,7 +127,8 @@ begin
     end if;
     if p_on_conflict = 'raise' then
       perform howdah.fail('queue', 'duplicate_job',
-        format('a job with unique key %L waits or runs in queue %s', p_unique_key, p_queue), '23505',
+        format('a job with unique key %L waits or runs in queue %s', p_unique_key, p_queue),
+        '23505',
         jsonb_build_object('queue', p_queue, 'unique_key', p_unique_key));
     end if;
     return null;
@@ -132,7 +140,8 @@ end
 $$;
 
 comment on function queue.push(
-  text, text, jsonb, interval, int, int, text, text[], jsonb, timestamptz, text, text, interval, text, interval, boolean, jsonb
+  text, text, jsonb, interval, int, int, text, text[], jsonb, timestamptz, text, text, interval,
+  text, interval, boolean, jsonb
 ) is
 'Put one job on a queue; it exists if and only if the caller''s transaction commits.
 
@@ -143,25 +152,30 @@ p_payload          what the handler gets, any JSON value of at most 1 MiB as tex
 p_delay            how long the job waits at least; null for none
 p_priority         -1000 to 1000; higher goes first
 p_max_attempts     how often it may be tried, 1 to 30; null for the queue''s setting
-p_unique_key       at most 1,024 characters; while a job with this key waits or runs in the queue no second one is made
+p_unique_key       at most 1,024 characters; while a job with this key waits or runs in the queue no
+                   second one is made
 p_tags             at most 50 tags of at most 256 characters
 p_metadata         what is known about the job beside its payload
 p_run_at           a time instead of now from which p_delay counts
 p_concurrency_key  what the job uses that may be used by few at a time
 p_fair_key         on whose behalf the job runs, where a queue is shared fairly
 p_expires_in       how long after the push the job may still start; then it becomes a dead letter
-p_on_conflict      what to do if p_unique_key is taken: skip; replace (payload, priority and delay of a job that waits);
-                   debounce (replace, and restart the delay, at most to ten times the delay after the job''s creation);
-                   raise
+p_on_conflict      what to do if p_unique_key is taken: skip; replace (payload, priority and delay
+                   of a job that waits); debounce (replace, and restart the delay, at most to ten
+                   times the delay after the job''s creation); raise
 p_throttle         accept at most one push of p_unique_key in this time, whatever became of its job
 p_keep_result      kept with the job; this release stores no results
 p_trace            trace context for the handler
-Returns            the job''s id; null if nothing was pushed or replaced, because the key is taken or throttled
-Errors             queue.queue_null, payload_null, unique_key_null (22004), queue_empty, unique_key_empty (22026), queue_too_long
-                   (22001), queue_invalid_chars, queue_whitespace, payload_too_large, priority_range, max_attempts_range,
-                   unique_key_too_long, concurrency_key_too_long, fair_key_too_long, tags_limit, not_positive,
-                   on_conflict_invalid (22023), duplicate_job (23505), tenant_mismatch (42501)
-Example            select queue.push(''acme'', ''mail'', ''{"to": "bob@example.com"}'', p_delay => ''5 minutes'');';
+Returns            the job''s id; null if nothing was pushed or replaced, because the key is taken
+                   or throttled
+Errors             queue.queue_null, payload_null, unique_key_null (22004), queue_empty,
+                   unique_key_empty (22026), queue_too_long (22001), queue_invalid_chars,
+                   queue_whitespace, payload_too_large, priority_range, max_attempts_range,
+                   unique_key_too_long, concurrency_key_too_long, fair_key_too_long, tags_limit,
+                   not_positive, on_conflict_invalid (22023), duplicate_job (23505), tenant_mismatch
+                   (42501)
+Example            select queue.push(''acme'', ''mail'', ''{"to": "bob@example.com"}'', p_delay =>
+                   ''5 minutes'');';
 
 create or replace function queue.push_batch(
   p_namespace text,
@@ -213,11 +227,14 @@ begin
     from unnest(p_payloads) as i(payload)
     where octet_length(i.payload::text) > v_max_bytes;
   end if;
-  if num_nonnulls(p_tags, p_unique_keys, p_delays, p_concurrency_keys, p_fair_keys, p_metadata, p_priorities) > 0 then
-    perform queue._check_lengths(v_size, cardinality(p_unique_keys), cardinality(p_delays), cardinality(p_concurrency_keys),
+  if num_nonnulls(p_tags, p_unique_keys, p_delays, p_concurrency_keys, p_fair_keys, p_metadata,
+    p_priorities) > 0 then
+    perform queue._check_lengths(v_size, cardinality(p_unique_keys), cardinality(p_delays),
+      cardinality(p_concurrency_keys),
       cardinality(p_fair_keys), cardinality(p_metadata), cardinality(p_priorities));
     perform queue._check_numbers(i.priority, v_max_attempts),
-      queue._check_options(p_namespace, p_queue, i.delay, null, null, i.unique_key, i.concurrency_key, i.fair_key, p_tags,
+      queue._check_options(p_namespace, p_queue, i.delay, null, null, i.unique_key,
+      i.concurrency_key, i.fair_key, p_tags,
         i.metadata, null, 'skip', v_max_bytes)
     from unnest(p_unique_keys, p_delays, p_concurrency_keys, p_fair_keys, p_metadata, p_priorities)
       as i(unique_key, delay, concurrency_key, fair_key, metadata, priority);
@@ -227,15 +244,19 @@ begin
   from generate_series(1, v_size);
 
   insert into queue.jobs (
-    id, namespace, queue, payload, scheduled_at, phase, priority, max_attempts, unique_key, concurrency_key, fair_key, tags,
+    id, namespace, queue, payload, scheduled_at, phase, priority, max_attempts, unique_key,
+    concurrency_key, fair_key, tags,
     metadata, actor_id, request_id, on_behalf_of, reason
   )
   overriding system value
   select i.id, v_namespace, v_queue, i.payload, v_now + coalesce(i.delay, interval '0'),
-    case when i.delay > interval '0' then 0 else 1 end, coalesce(i.priority, p_priority, 0), v_max_attempts, i.unique_key,
-    i.concurrency_key, i.fair_key, coalesce(p_tags, '{}'), i.metadata, v_actor ->> 'actor_id', v_actor ->> 'request_id',
+    case when i.delay > interval '0' then 0 else 1 end, coalesce(i.priority, p_priority, 0),
+    v_max_attempts, i.unique_key,
+    i.concurrency_key, i.fair_key, coalesce(p_tags, '{}'), i.metadata, v_actor ->> 'actor_id',
+    v_actor ->> 'request_id',
     v_actor ->> 'on_behalf_of', v_actor ->> 'reason'
-  from unnest(v_ids, p_payloads, p_unique_keys, p_delays, p_concurrency_keys, p_fair_keys, p_metadata, p_priorities)
+  from unnest(v_ids, p_payloads, p_unique_keys, p_delays, p_concurrency_keys, p_fair_keys,
+    p_metadata, p_priorities)
     as i(id, payload, unique_key, delay, concurrency_key, fair_key, metadata, priority)
   order by i.unique_key, i.id
   on conflict (namespace, queue, unique_key) where unique_key is not null and phase < 9 do nothing;
@@ -258,19 +279,23 @@ comment on function queue.push_batch(
 ) is
 'Put up to 1,000 jobs on one queue with one insert and one notification.
 
-An array that is given has one element per payload; a null element means what leaving out the argument of push means.
+An array that is given has one element per payload; a null element means what leaving out the
+argument of push means.
 p_namespace         the tenant that owns the jobs
 p_queue             the queue
 p_payloads          what the handlers get
 p_priority          the priority of the jobs that p_priorities leaves out
 p_max_attempts      how often each may be tried; null for the queue''s setting
 p_tags              the tags of every job
-p_unique_keys       unique keys; a key that is taken, also by an earlier job of the batch, is skipped
+p_unique_keys       unique keys; a key that is taken, also by an earlier job of the batch, is
+                    skipped
 p_delays            delays
 p_concurrency_keys  concurrency keys
 p_fair_keys         fair keys
 p_metadata          metadata
 p_priorities        priorities
-Returns             the ids in the order of p_payloads, null where a job was skipped; {} for no payloads
+Returns             the ids in the order of p_payloads, null where a job was skipped; {} for no
+                    payloads
 Errors              those of push, and queue.batch_too_large, batch_length (22023)
-Example             select queue.push_batch(''acme'', ''mail'', array[''{"to": "a"}'', ''{"to": "b"}'']::jsonb[]);';
+Example             select queue.push_batch(''acme'', ''mail'', array[''{"to": "a"}'', ''{"to":
+                    "b"}'']::jsonb[]);';

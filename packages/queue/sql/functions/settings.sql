@@ -77,7 +77,8 @@ begin
   from jsonb_object_keys(p_settings) as k(name)
   where k.name <> all (queue._setting_names());
   if found then
-    perform howdah.fail('queue', 'field_unknown', format('%L is not a setting of a queue', v_unknown),
+    perform howdah.fail('queue', 'field_unknown', format('%L is not a setting of a queue',
+      v_unknown),
       '22023', jsonb_build_object('field', v_unknown),
       'Settings: ' || array_to_string(queue._setting_names(), ', '));
   end if;

@@ -1,11 +1,17 @@
 -- Settling: giving a job back, one way or another, once.
 --
--- Every settling call names the fence token of its claim. It locks the row, and only then looks at token and clock: whoever held
--- the lock before, be it the reclaim of an expired lease, another settling call or a reader, has ended by then. A job that is
--- missing, does not run, runs under another token or is past its deadline is lost to the caller, which must throw its result
--- away: fence_stale. Calls on many jobs lock them in the order of their ids, so two of them never wait for each other in a circle.
+-- Every settling call names the fence token of its claim. It locks the row, and only then looks at
+-- token and clock: whoever held the lock before, be it the reclaim of an expired lease, another
+-- settling call or a reader, has ended by then. A job that is missing, does not run, runs under
+-- another token or is past its deadline is lost to the caller, which must throw its result away:
+-- fence_stale. Calls on many jobs lock them in the order of their ids, so two of them never wait
+-- for each other in a circle.
 
-create or replace function queue._lose(p_namespace text, p_job_id bigint, p_fence bigint) returns void
+create or replace function queue._lose(
+  p_namespace text,
+  p_job_id bigint,
+  p_fence bigint
+) returns void
 language plpgsql
 as $$
 begin
@@ -18,7 +24,11 @@ $$;
 
 comment on function queue._lose(text, bigint, bigint) is 'Tell a caller that it lost its job.';
 
-create or replace function queue._hold(p_namespace text, p_job_id bigint, p_fence bigint) returns queue.jobs
+create or replace function queue._hold(
+  p_namespace text,
+  p_job_id bigint,
+  p_fence bigint
+) returns queue.jobs
 language plpgsql
 as $$
 declare
@@ -42,7 +52,8 @@ begin
 end
 $$;
 
-comment on function queue._hold(text, bigint, bigint) is 'Lock a running job that the caller holds and answer its row, or raise fence_stale.';
+comment on function queue._hold(text, bigint, bigint) is
+'Lock a running job that the caller holds and answer its row, or raise fence_stale.';
 
 create or replace function queue._hold_all(
   p_namespace text,
@@ -76,7 +87,8 @@ end
 $$;
 
 comment on function queue._hold_all(text, bigint[], bigint[]) is
-'Lock those of a batch''s jobs that the caller holds, in the order of their ids, and answer their addresses and fences.';
+'Lock those of a batch''s jobs that the caller holds, in the order of their ids, and answer their
+addresses and fences.';
 
 create or replace function queue._complete(p_tids tid[], p_archive boolean) returns void
 language plpgsql
@@ -98,7 +110,8 @@ begin
 end
 $$;
 
-comment on function queue._complete(tid[], boolean) is 'End locked jobs well: keep them as completed, or delete them.';
+comment on function queue._complete(tid[], boolean) is
+'End locked jobs well: keep them as completed, or delete them.';
 
 create or replace function queue._bury(
   p_namespace text,
@@ -126,17 +139,22 @@ begin
     returning j.*
   )
   insert into queue.dead_letters (
-    namespace, queue, original_job_id, payload, priority, tags, metadata, attempts, max_attempts, last_error, reason_code,
-    errors, concurrency_key, fair_key, schedule_name, actor_id, request_id, on_behalf_of, reason, created_at
+    namespace, queue, original_job_id, payload, priority, tags, metadata, attempts, max_attempts,
+    last_error, reason_code,
+    errors, concurrency_key, fair_key, schedule_name, actor_id, request_id, on_behalf_of, reason,
+    created_at
   )
-  select d.namespace, d.queue, d.id, d.payload, d.priority, d.tags, d.metadata, d.attempts, d.max_attempts, d.error,
-    p_reason_code, d.errors, d.concurrency_key, d.fair_key, d.schedule_name, d.actor_id, d.request_id, d.on_behalf_of,
+  select d.namespace, d.queue, d.id, d.payload, d.priority, d.tags, d.metadata, d.attempts,
+    d.max_attempts, d.error,
+    p_reason_code, d.errors, d.concurrency_key, d.fair_key, d.schedule_name, d.actor_id,
+    d.request_id, d.on_behalf_of,
     d.reason, d.created_at
   from dead d;
 end
 $$;
 
-comment on function queue._bury(text, bigint[], text, text) is 'End locked jobs badly: mark them dead and write their dead letters.';
+comment on function queue._bury(text, bigint[], text, text) is
+'End locked jobs badly: mark them dead and write their dead letters.';
 
 create or replace function queue._errors(p_errors jsonb, p_attempt int, p_error text) returns jsonb
 language sql
@@ -148,7 +166,8 @@ as $$
   end || jsonb_build_object('attempt', p_attempt, 'at', howdah.now(), 'error', left(p_error, 1024))
 $$;
 
-comment on function queue._errors(jsonb, int, text) is 'The last ten errors of a job, with one more.';
+comment on function queue._errors(jsonb, int, text) is
+'The last ten errors of a job, with one more.';
 
 create or replace function queue._backoff(
   p_attempt int,
@@ -170,7 +189,8 @@ as $$
   ) * (1 + p_jitter * (2 * random() - 1))
 $$;
 
-comment on function queue._backoff(int, text, interval, interval, real) is 'How long a job waits after its p_attempt-th attempt failed.';
+comment on function queue._backoff(int, text, interval, interval, real) is
+'How long a job waits after its p_attempt-th attempt failed.';
 
 create or replace function queue.ack(
   p_namespace text,
@@ -278,8 +298,9 @@ p_namespace  the tenant that owns the jobs
 p_job_ids    the jobs, each once
 p_fences     their fence tokens, in the same order
 Returns      how many were settled; 0 for none given
-Errors       queue.job_id_null, fence_null (22004), ack_batch_length, ack_batch_duplicate_job, batch_too_large (22023),
-             fence_stale (40001): one of them is lost, nothing was settled, tenant_mismatch (42501)
+Errors       queue.job_id_null, fence_null (22004), ack_batch_length, ack_batch_duplicate_job,
+             batch_too_large (22023), fence_stale (40001): one of them is lost, nothing was settled,
+             tenant_mismatch (42501)
 Example      select queue.ack_batch(''acme'', array[19, 20], array[9003, 9004]);';
 
 create or replace function queue.nack(
@@ -310,7 +331,8 @@ begin
   set status = 'pending',
     phase = 0,
     scheduled_at = howdah.now() + coalesce(p_backoff,
-      queue._backoff(v_job.attempts, s.backoff_type, s.backoff_base, s.backoff_max, s.backoff_jitter)),
+      queue._backoff(v_job.attempts, s.backoff_type, s.backoff_base, s.backoff_max,
+      s.backoff_jitter)),
     fence_token = null,
     locked_by = null,
     locked_at = null,
@@ -326,15 +348,18 @@ end
 $$;
 
 comment on function queue.nack(text, bigint, bigint, text, interval) is
-'Settle a job whose attempt failed: it is tried again after a while, or becomes a dead letter if that was its last attempt.
+'Settle a job whose attempt failed: it is tried again after a while, or becomes a dead letter.
+
 
 p_namespace  the tenant that owns the job
 p_job_id     the job
 p_fence      the fence_token with which it was pulled
 p_error      what went wrong, cut to 8,192 characters
-p_backoff    how long to wait; null for the queue''s setting, or 30 seconds doubled with each attempt up to an hour
+p_backoff    how long to wait; null for the queue''s setting, or 30 seconds doubled with each
+             attempt up to an hour
 Returns      true if the job will be tried again; false if it became a dead letter
-Errors       queue.job_id_null, fence_null (22004), not_positive (22023), fence_stale (40001), tenant_mismatch (42501)
+Errors       queue.job_id_null, fence_null (22004), not_positive (22023), fence_stale (40001),
+             tenant_mismatch (42501)
 Example      select queue.nack(''acme'', 18, 9002, ''smtp down'');';
 
 create or replace function queue.fail(
@@ -356,7 +381,8 @@ end
 $$;
 
 comment on function queue.fail(text, bigint, bigint, text) is
-'Settle a job that can never succeed: it becomes a dead letter at once, whatever attempts it has left.
+'Settle a job that can never succeed: it becomes a dead letter at once, whatever attempts it has
+left.
 
 p_namespace  the tenant that owns the job
 p_job_id     the job
@@ -446,14 +472,16 @@ end
 $$;
 
 comment on function queue.release_batch(text, bigint[], bigint[], boolean) is
-'Give up to 1,000 jobs back, ready again at once in their old places; those that the caller lost are left out.
+'Give up to 1,000 jobs back, ready again at once in their old places; those that the caller lost are
+left out.
 
 p_namespace  the tenant that owns the jobs
 p_job_ids    the jobs
 p_fences     their fence tokens, in the same order
 p_refund     true, also for null: the attempt does not count; false: it does
 Returns      how many were given back
-Errors       queue.job_id_null, fence_null (22004), batch_length, batch_too_large (22023), tenant_mismatch (42501)
+Errors       queue.job_id_null, fence_null (22004), batch_length, batch_too_large (22023),
+             tenant_mismatch (42501)
 Example      select queue.release_batch(''acme'', array[19, 20], array[9003, 9004]);';
 
 create or replace function queue.release_jobs(p_namespace text, p_worker_id text) returns int
@@ -517,13 +545,15 @@ end
 $$;
 
 comment on function queue.release_jobs(text, text) is
-'Give back every job that a worker holds, ready again at once in their old places; the attempts count.
+'Give back every job that a worker holds, ready again at once in their old places; the attempts
+count.
 
 For a worker that stops or was stopped: its jobs need not wait for their leases to end.
 p_namespace  the tenant that owns the jobs
 p_worker_id  the worker, as it pulled them
 Returns      how many were given back
-Errors       queue.worker_id_null (22004), worker_id_empty (22026), worker_id_too_long (22001), tenant_mismatch (42501)
+Errors       queue.worker_id_null (22004), worker_id_empty (22026), worker_id_too_long (22001),
+             tenant_mismatch (42501)
 Example      select queue.release_jobs(''acme'', ''worker-1'');';
 
 create or replace function queue.snooze(
@@ -543,7 +573,8 @@ declare
 begin
   perform howdah.guard('queue', p_namespace);
   if p_delay is null then
-    perform howdah.fail('queue', 'delay_null', 'delay is null', '22004', null, 'Say how long the job shall wait.');
+    perform howdah.fail('queue', 'delay_null', 'delay is null', '22004', null,
+      'Say how long the job shall wait.');
   end if;
   perform queue._check_delay(p_delay);
   v_job := queue._hold(p_namespace, p_job_id, p_fence);
@@ -578,8 +609,8 @@ p_fence      the fence_token with which it was pulled
 p_delay      how long it waits at least
 p_payload    a new payload, for a handler that remembers how far it came; null keeps the old one
 Returns      true
-Errors       queue.job_id_null, fence_null, delay_null (22004), not_positive, payload_too_large (22023), fence_stale (40001),
-             tenant_mismatch (42501)
+Errors       queue.job_id_null, fence_null, delay_null (22004), not_positive, payload_too_large
+             (22023), fence_stale (40001), tenant_mismatch (42501)
 Example      select queue.snooze(''acme'', 18, 9002, ''1 hour'');';
 
 create or replace function queue.extend_visibility(
@@ -597,7 +628,8 @@ declare
 begin
   perform howdah.guard('queue', p_namespace);
   if p_extension is null then
-    perform howdah.fail('queue', 'extension_null', 'extension is null', '22004', null, 'Say how much longer the job takes.');
+    perform howdah.fail('queue', 'extension_null', 'extension is null', '22004', null,
+      'Say how much longer the job takes.');
   end if;
   perform queue._check_positive('extension', p_extension, 'extension_positive');
   perform queue._hold(p_namespace, p_job_id, p_fence);
@@ -618,6 +650,6 @@ p_job_id     the job
 p_fence      the fence_token with which it was pulled
 p_extension  how much is added to the deadline as it stands
 Returns      true
-Errors       queue.job_id_null, fence_null, extension_null (22004), extension_positive (22023), fence_stale (40001),
-             tenant_mismatch (42501)
+Errors       queue.job_id_null, fence_null, extension_null (22004), extension_positive (22023),
+             fence_stale (40001), tenant_mismatch (42501)
 Example      select queue.extend_visibility(''acme'', 18, 9002, ''1 minute'');';

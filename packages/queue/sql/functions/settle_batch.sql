@@ -119,12 +119,12 @@ p_namespace  the tenant that owns the jobs
 p_items      [{"id", "fence", "outcome", "error", "delay", "payload"}]; outcome is ack, nack, fail,
              snooze, release or cancelled. error goes with nack and fail, delay (an interval as
              text) with nack and snooze, payload with snooze
-Returns      each job_id and its outcome: completed, retry, dead, snoozed, released, cancelled,
-             or lost
+Returns      each job_id and its outcome: completed, retry, dead, snoozed, released, cancelled, or
+             lost
 Errors       queue.job_id_null, fence_null, delay_null (22004), items_invalid, outcome_invalid,
              batch_too_large, payload_too_large, not_positive (22023), tenant_mismatch (42501)
 Example      select * from queue.settle_batch(''acme'',
-               ''[{"id": 18, "fence": 9002, "outcome": "nack", "error": "smtp down"}]'');';
+             ''[{"id": 18, "fence": 9002, "outcome": "nack", "error": "smtp down"}]'');';
 
 create or replace function queue._check_items(p_items jsonb) returns void
 language plpgsql

@@ -47,8 +47,8 @@ comment on function queue.get_stats(text) is
 
 p_namespace  the tenant
 Returns      one row: total_jobs, of which pending, running, completed, dead and cancelled;
-             total_queues that have any; and of the pending ones how many are delayed, ready,
-             parked and blocked
+             total_queues that have any; and of the pending ones how many are delayed, ready, parked
+             and blocked
 Errors       queue.tenant_mismatch (42501)
 Example      select * from queue.get_stats(''acme'');';
 

@@ -1,7 +1,8 @@
 -- Ticking: all that the passing of time does to a queue, in one call.
 --
--- Any client may call it as often as it likes: what another caller is doing is skipped. Nothing depends on one process being
--- alive, and claims promote what they find due themselves, so a tick only bounds how late things are noticed.
+-- Any client may call it as often as it likes: what another caller is doing is skipped. Nothing
+-- depends on one process being alive, and claims promote what they find due themselves, so a tick
+-- only bounds how late things are noticed.
 
 create or replace function queue.tick(p_namespace text default null)
 returns table (promoted int, fired int, reclaimed int, admitted int, next_due_at timestamptz)
@@ -39,12 +40,13 @@ end
 $$;
 
 comment on function queue.tick(text) is
-'Do everything that is due: make delayed jobs ready, run schedules, take back jobs whose leases ran out, bury expired ones.
+'Do everything that is due: make delayed jobs ready, run schedules, take back jobs whose leases ran
+out, bury expired ones.
 
 p_namespace  one tenant; null for all, for those who may
-Returns      one row: promoted (delayed jobs made ready), fired (jobs that schedules pushed), reclaimed (jobs taken back),
-             admitted (0 in this release), next_due_at (when the next delayed job or schedule is due; null if there is none;
-             in the past if work is left)
+Returns      one row: promoted (delayed jobs made ready), fired (jobs that schedules pushed),
+             reclaimed (jobs taken back), admitted (0 in this release), next_due_at (when the next
+             delayed job or schedule is due; null if there is none; in the past if work is left)
 Errors       queue.tenant_mismatch, all_namespaces_requires_bypass (42501)
 Example      select * from queue.tick(''acme'');';
 
@@ -77,7 +79,8 @@ begin
     from delayed d
     where exists (
       select 1 from queue.jobs j
-      where j.namespace = v_namespace and j.queue = d.queue and j.phase = 0 and j.scheduled_at <= p_due
+      where j.namespace = v_namespace and j.queue = d.queue and j.phase = 0
+        and j.scheduled_at <= p_due
     )
   loop
     v_count := queue._promote(p_namespace, v_queue, p_due, 1000);
@@ -91,7 +94,8 @@ begin
 end
 $$;
 
-comment on function queue._promote_all(text, timestamptz) is 'Promote what is due in each queue of a namespace and wake its workers.';
+comment on function queue._promote_all(text, timestamptz) is
+'Promote what is due in each queue of a namespace and wake its workers.';
 
 create or replace function queue._next_due(p_namespace text) returns timestamptz
 language sql
@@ -114,11 +118,13 @@ as $$
   )
   select least(
     (select min(d.scheduled_at) from delayed d),
-    (select min(s.next_run_at) from queue.schedules s where s.namespace = p_namespace collate "C" and s.is_active)
+    (select min(s.next_run_at) from queue.schedules s where s.namespace = p_namespace collate "C"
+    and s.is_active)
   )
 $$;
 
-comment on function queue._next_due(text) is 'When the next delayed job or schedule of a namespace is due.';
+comment on function queue._next_due(text) is
+'When the next delayed job or schedule of a namespace is due.';
 
 create or replace function queue._overdue(p_namespace text) returns boolean
 language plpgsql
@@ -127,14 +133,19 @@ declare
   v_namespace text collate "C" := p_namespace;
 begin
   return exists (
-    select 1 from queue.leases l where l.namespace = v_namespace and l.expires_at <= clock_timestamp()
+    select 1 from queue.leases l where l.namespace = v_namespace
+    and l.expires_at <= clock_timestamp()
   );
 end
 $$;
 
 comment on function queue._overdue(text) is 'Whether a namespace has leases that ran out.';
 
-create or replace function queue._expire(p_namespace text, p_due timestamptz, p_limit int) returns int
+create or replace function queue._expire(
+  p_namespace text,
+  p_due timestamptz,
+  p_limit int
+) returns int
 language plpgsql
 as $$
 declare
@@ -162,4 +173,5 @@ begin
 end
 $$;
 
-comment on function queue._expire(text, timestamptz, int) is 'Bury up to p_limit waiting jobs of a namespace whose time has passed.';
+comment on function queue._expire(text, timestamptz, int) is
+'Bury up to p_limit waiting jobs of a namespace whose time has passed.';

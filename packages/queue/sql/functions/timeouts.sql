@@ -1,11 +1,14 @@
 -- Timeouts: taking jobs back from workers that fell silent.
 --
--- Expired leases name the jobs that may be overdue; each job's own deadline decides. A row that somebody has locked is being
--- settled or extended at this moment and is left for the next call. What is left of a lease is written back with the earliest
--- deadline of its jobs, so that no running job is ever without a lease. A job that wore out too many leases kills its workers
--- and becomes a dead letter. A registered worker that was not seen for half a minute loses its leases before they expire.
+-- Expired leases name the jobs that may be overdue; each job's own deadline decides. A row that
+-- somebody has locked is being settled or extended at this moment and is left for the next call.
+-- What is left of a lease is written back with the earliest deadline of its jobs, so that no
+-- running job is ever without a lease. A job that wore out too many leases kills its workers and
+-- becomes a dead letter. A registered worker that was not seen for half a minute loses its leases
+-- before they expire.
 
-create or replace function queue.tick_timeouts(p_namespace text default null, p_limit int default 100)
+create or replace function queue.tick_timeouts(p_namespace text default null,
+  p_limit int default 100)
 returns table (job_id bigint, queue text, stuck_duration interval)
 language plpgsql
 security definer
@@ -39,8 +42,8 @@ Any number of callers may do it at once.
 p_namespace  one tenant; null for all, for those who may
 p_limit      how many at most, 1 to 1,000
 Returns      the jobs that are ready again, and for how long each had been leased
-Errors       queue.limit_null (22004), not_positive, limit_too_large (22023), tenant_mismatch, all_namespaces_requires_bypass
-             (42501)
+Errors       queue.limit_null (22004), not_positive, limit_too_large (22023), tenant_mismatch,
+             all_namespaces_requires_bypass (42501)
 Example      select * from queue.tick_timeouts(''acme'');';
 
 create or replace function queue._reclaim(p_namespace text, p_limit int)
@@ -166,7 +169,8 @@ begin
 end
 $$;
 
-comment on function queue._reclaim(text, int) is 'tick_timeouts for one namespace: looks at up to 1,000 leases and takes back up to p_limit jobs.';
+comment on function queue._reclaim(text, int) is
+'tick_timeouts for one namespace: looks at up to 1,000 leases and takes back up to p_limit jobs.';
 
 create or replace function queue._namespaces(p_namespace text) returns table (namespace text)
 language plpgsql
@@ -182,20 +186,23 @@ begin
   with recursive jobs as (
     (select j.namespace from queue.jobs j order by j.namespace limit 1)
     union all
-    select (select j.namespace from queue.jobs j where j.namespace > s.namespace order by j.namespace limit 1)
+    select (select j.namespace from queue.jobs j where j.namespace > s.namespace
+      order by j.namespace limit 1)
     from jobs s
     where s.namespace is not null
   ), leases as (
     (select l.namespace from queue.leases l order by l.namespace limit 1)
     union all
-    select (select l.namespace from queue.leases l where l.namespace > s.namespace order by l.namespace limit 1)
+    select (select l.namespace from queue.leases l where l.namespace > s.namespace
+      order by l.namespace limit 1)
     from leases s
     where s.namespace is not null
   ), schedules as (
     (select d.namespace from queue.schedules d where d.is_active order by d.namespace limit 1)
     union all
     select (
-      select d.namespace from queue.schedules d where d.is_active and d.namespace > s.namespace order by d.namespace limit 1
+      select d.namespace from queue.schedules d where d.is_active and d.namespace > s.namespace
+      order by d.namespace limit 1
     )
     from schedules s
     where s.namespace is not null
@@ -209,7 +216,7 @@ end
 $$;
 
 comment on function queue._namespaces(text) is
-'The namespace given, or every one that has jobs, leases or schedules, found by one index probe each.';
+'The namespace given, or every one that has jobs, leases or schedules: one index probe each.';
 
 create or replace function queue._lease_shortened() returns trigger
 language plpgsql
@@ -224,7 +231,8 @@ end
 $$;
 
 comment on function queue._lease_shortened() is
-'Gives a job whose deadline was moved forward by hand a lease of its own, by which tick_timeouts finds it in time.';
+'Gives a job whose deadline was moved forward by hand a lease of its own, by which tick_timeouts
+finds it in time.';
 
 create or replace trigger jobs_lease_shortened
 after update of visibility_timeout_at on queue.jobs

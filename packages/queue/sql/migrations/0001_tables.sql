@@ -1,9 +1,10 @@
 -- Tables of the queue.
 --
--- A job is one row of queue.jobs from push to settlement. Its public word is status; its internal word is phase, which every
--- index is built on and which a claim does not change: 0 delayed, 1 ready or running, 3 parked, 4 blocked, 9 ended. So a claim
--- is a heap-only update that touches no index, which is what makes the queue fast. Hence the one hard rule of this schema: no
--- index, predicate, generated column or constraint trigger mentions status, attempts, locked_by, locked_at,
+-- A job is one row of queue.jobs from push to settlement. Its public word is status; its internal
+-- word is phase, which every index is built on and which a claim does not change: 0 delayed,
+-- 1 ready or running, 3 parked, 4 blocked, 9 ended. So a claim is a heap-only update that touches
+-- no index, which is what makes the queue fast. Hence the one hard rule of this schema: no index, predicate,
+-- generated column or constraint trigger mentions status, attempts, locked_by, locked_at,
 -- visibility_timeout_at, fence_token, updated_at, progress or cancel_requested_at.
 
 create schema if not exists queue;
@@ -11,8 +12,9 @@ create schema if not exists queue;
 create sequence queue.fence_token_seq as bigint;
 create sequence queue.lease_id_seq as bigint;
 
--- Columns of fixed width come first, those that are never null before those that mostly are: rows are read faster so.
--- A claim writes a second version of each row; fillfactor 50 keeps room for it on the same page.
+-- Columns of fixed width come first, those that are never null before those that mostly are: rows
+-- are read faster so. A claim writes a second version of each row; fillfactor 50 keeps room for it
+-- on the same page.
 create table queue.jobs (
   id bigint generated always as identity,
   scheduled_at timestamptz not null default howdah.now(),
@@ -54,7 +56,8 @@ create table queue.jobs (
   on_behalf_of text,
   reason text,
   primary key (namespace, id),
-  constraint jobs_status_check check (status in ('pending', 'running', 'completed', 'dead', 'cancelled')),
+  constraint jobs_status_check check (status in ('pending', 'running', 'completed', 'dead',
+  'cancelled')),
   constraint jobs_priority_check check (priority between -1000 and 1000),
   constraint jobs_lease_check check (
     (status = 'running') = (num_nulls(fence_token, visibility_timeout_at, locked_at, locked_by) = 0)
@@ -71,7 +74,8 @@ create table queue.jobs (
   autovacuum_vacuum_insert_scale_factor = 0.05
 );
 
-create index jobs_pull_idx on queue.jobs (namespace, queue, priority desc, fair_seq, scheduled_at, id)
+create index jobs_pull_idx on queue.jobs (namespace, queue, priority desc, fair_seq, scheduled_at,
+  id)
   where phase = 1;
 create index jobs_delayed_idx on queue.jobs (namespace, queue, scheduled_at)
   where phase = 0;
@@ -89,7 +93,8 @@ create index jobs_expiry_idx on queue.jobs (namespace, expires_at)
 create index jobs_done_idx on queue.jobs (namespace, completed_at)
   where phase = 9;
 
--- One row per claimed batch: the index by which expired jobs are found. The job's own deadline is the truth.
+-- One row per claimed batch: the index by which expired jobs are found. The job's own deadline is
+-- the truth.
 create table queue.leases (
   namespace text collate "C" not null,
   lease_id bigint not null default nextval('queue.lease_id_seq'),
