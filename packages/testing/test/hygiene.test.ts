@@ -495,7 +495,12 @@ const bad: [rule: string, why: string, example: Example, found: string[]][] = [
     {
       sql: someFunction({
         options: plpgsql,
-        body: `begin
+        body: `declare
+          v_row record;
+          v_cursor refcursor;
+        begin
+          for v_row in execute p_namespace || 1 loop null; end loop;
+          open v_cursor for execute p_namespace || 2;
           execute 'drop table ' || p_namespace;
           execute format('drop table %s', p_namespace);
           execute format(p_namespace);
@@ -510,6 +515,8 @@ const bad: [rule: string, why: string, example: Example, found: string[]][] = [
       "shop.some executes 'drop table ' || p_namespace",
       "shop.some executes format('drop table %s', p_namespace)",
       "shop.some executes format(p_namespace)",
+      "shop.some executes p_namespace || 1",
+      "shop.some executes p_namespace || 2",
     ],
   ],
   [

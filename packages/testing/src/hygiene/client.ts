@@ -1,7 +1,7 @@
 // Rules about what stands around the SQL: the client that calls it, the tests that prove it, and reading as a promise.
 import { isPublic, type SqlFunction } from "./catalog.ts";
 import type { ClientFunction, Rule, Subject, Violation } from "./rule.ts";
-import { everyNode, mentions } from "./source.ts";
+import { everyNode, mentions, type Source } from "./source.ts";
 
 const noClient = ({ clients }: Subject): string | undefined => (clients ? undefined : "the module has no client");
 
@@ -64,7 +64,7 @@ export const readOnly: Rule = {
     const readers = subject.catalog.functions.filter((f) => isPublic(f) && f.volatility !== "volatile");
     const violations: Violation[] = [];
     for (const f of readers) {
-      const problem = writes(subject, f.object) ?? (await failsReadOnly(subject, f));
+      const problem = writes(subject.sources, f.object) ?? (await failsReadOnly(subject, f));
       if (problem) violations.push({ object: f.object, problem });
     }
     return violations;
@@ -75,7 +75,7 @@ const writingStatements = ["InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"
 const writingFunctions = ["nextval", "setval", "pg_notify"];
 
 /** What a function, or any of the same module that it calls, writes. */
-function writes({ sources }: Subject, object: string, seen = new Set<string>()): string | undefined {
+function writes(sources: readonly Source[], object: string, seen = new Set<string>()): string | undefined {
   if (seen.has(object)) return undefined;
   seen.add(object);
   for (const tree of sources.filter((source) => source.object === object).flatMap((source) => source.trees)) {
@@ -86,7 +86,7 @@ function writes({ sources }: Subject, object: string, seen = new Set<string>()):
     for (const { kind, schema, name } of mentions(tree)) {
       if (kind !== "function") continue;
       if (writingFunctions.includes(name)) return `writes: ${object} calls ${name}`;
-      const found = writes({ sources } as Subject, `${schema}.${name}`, seen);
+      const found = writes(sources, `${schema}.${name}`, seen);
       if (found) return found;
     }
   }

@@ -50,15 +50,18 @@ export const dynamicSql: Rule = {
     ),
 };
 
-function dynamicExpressions({ plpgsql }: Source): Node[] {
-  const statements = [...nodes(plpgsql, "PLpgSQL_stmt_dynexecute"), ...nodes(plpgsql, "PLpgSQL_stmt_dynfors")].map(
-    ({ query }) => query,
+/** The statements of PL/pgSQL that execute a text, and the field that holds it. */
+const executing = {
+  PLpgSQL_stmt_dynexecute: "query",
+  PLpgSQL_stmt_dynfors: "query",
+  PLpgSQL_stmt_open: "dynquery",
+  PLpgSQL_stmt_return_query: "dynquery",
+};
+
+const dynamicExpressions = ({ plpgsql }: Source): Node[] =>
+  Object.entries(executing).flatMap(([kind, field]) =>
+    [...nodes(plpgsql, kind)].flatMap((statement) => [...nodes(statement[field], "PLpgSQL_expr")]),
   );
-  const others = [...nodes(plpgsql, "PLpgSQL_stmt_return_query"), ...nodes(plpgsql, "PLpgSQL_stmt_open")].map(
-    ({ dynquery }) => dynquery,
-  );
-  return [...statements, ...others].flatMap((query) => [...nodes(query, "PLpgSQL_expr")]);
-}
 
 /** The variables whose types, such as regclass, write themselves with all the quotes that they need. */
 const selfQuoting = ({ plpgsql }: Source): string[] =>
