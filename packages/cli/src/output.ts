@@ -1,5 +1,5 @@
 import { styleText } from "node:util";
-import type { Failure } from "./errors.ts";
+import type { Failure } from "./failure.ts";
 
 /** Where text goes: a terminal, a file, a pipe. */
 export type Stream = NodeJS.WritableStream & { isTTY?: boolean; columns?: number };
@@ -147,7 +147,7 @@ const heading = (key: string): string =>
     .toLowerCase();
 
 /** A value on one line, without control characters: what a database holds must not steer a terminal. */
-export function cell(value: unknown): string {
+function cell(value: unknown): string {
   if (value === null || value === undefined) return "";
   const text =
     value instanceof Date ? value.toISOString() : typeof value === "object" ? JSON.stringify(value) : String(value);

@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import { testDatabase } from "@howdah/testing";
 import pg from "pg";
 import { expect, test } from "vitest";
@@ -25,6 +26,18 @@ testPsql(
     expect(await howdah(["migrate"], db)).toEqual(nothingToDo);
   },
 );
+
+testPsql(`an installed module is found, and its script works too${because(hasPsql, "psql")}`, async () => {
+  await using db = await testDatabase();
+  const cwd = fileURLToPath(new URL("..", import.meta.url)); // where the module queue is installed
+  const { code, stdout: input } = await howdah(["sql", "queue"], { cwd });
+  expect(code).toBe(0);
+  for (let i = 0; i < 2; i++) {
+    const { status, stderr, stdout } = spawnSync("psql", ["-X", db.url], { input, encoding: "utf8" });
+    expect({ status, stderr, stdout }).toEqual({ status: 0, stderr: "", stdout: "" });
+  }
+  expect(await howdah(["migrate", "--module", "queue"], { cwd, url: db.url })).toEqual(nothingToDo);
+});
 
 test("the plain script may be sent by pg twice, and migrate has nothing to do then", async () => {
   await using db = await testDatabase();

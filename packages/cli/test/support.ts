@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { run } from "../src/program.ts";
 
 /** A project whose howdah.config.ts names the module library. */
-export const fixture = fileURLToPath(new URL("fixture", import.meta.url));
+const fixture = fileURLToPath(new URL("fixture", import.meta.url));
 
 const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
 

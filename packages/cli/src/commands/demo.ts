@@ -63,10 +63,10 @@ interface Shown {
  * something now, so that taking a job is shown after putting one, in whatever order the files stand.
  */
 async function tourOf(db: Database, module: Module): Promise<Shown[]> {
-  const functions = byCapability(await readFunctions(db, module.name), module).flatMap((group) => group.functions);
-  const waiting = functions
+  const waiting = byCapability(await readFunctions(db, module.name), module)
+    .flatMap(({ functions }) => functions.map((one, position) => ({ ...one, position })))
     .filter(({ name }) => !module.manifest.access?.admin?.includes(name))
-    .sort((a, b) => rank(a) - rank(b))
+    .sort((a, b) => rank(a) - rank(b) || a.position - b.position)
     .map(({ comment }) => readComment(comment ?? ""))
     .filter(({ example }) => example !== "")
     .map(({ prose, example }) => ({ module: module.name, meaning: prose.split("\n", 1)[0] ?? "", sql: example }));
@@ -84,7 +84,7 @@ async function tourOf(db: Database, module: Module): Promise<Shown[]> {
   return shown;
 }
 
-/** What changes a tenant's data comes first, then what reads it, then the rest. */
+/** What changes a tenant's data comes first, then what reads it, then the rest; of each, every file's first function. */
 function rank({ parameters, readsOnly }: CatalogueFunction): number {
   if (parameters[0]?.name !== "p_namespace") return 2;
   return readsOnly ? 1 : 0;

@@ -1,7 +1,8 @@
 import { once } from "node:events";
 import { type Database, type MaintenanceTask, maintain as maintainOnce, maintenance } from "@howdah/core";
 import { Option } from "commander";
-import { describe, exitCodes, Interrupted, UsageError } from "../errors.ts";
+import { exitCodes, Interrupted, UsageError } from "../errors.ts";
+import { describe } from "../failure.ts";
 import type { Session } from "../session.ts";
 import { type AddCommand, duration, exampleText } from "./help.ts";
 
