@@ -100,7 +100,7 @@ What another caller is replaying is skipped.
 p_namespace  the tenant that owns the dead letters
 p_queue      the queue
 p_limit      how many at most, 1 to 1,000
-Returns      the dead letters and their new jobs
+Returns      one row per dead letter: dead_letter_id, and the job_id of its new job
 Errors       queue.queue_null, limit_null (22004), queue_empty (22026), queue_too_long (22001),
              queue_invalid_chars, queue_whitespace, not_positive, limit_too_large (22023),
              tenant_mismatch (42501)

@@ -128,10 +128,11 @@ p_ack_fences          their fence tokens, in the same order
 p_ack_results         accepted for handlers that return something; this release stores no results
 p_done_leases         leases of which no job runs any more; they are deleted
 p_floors              as in pull_batch
-Returns               kind job: a job that was taken, in no particular order (by priority, fair_seq,
+Returns               kind job: a job that was taken, with columns of queue.jobs and the lease_id
+                      of all that were taken, in no particular order (by priority, fair_seq,
                       scheduled_at and id the worker can sort them); kind lost: id and fence_token
                       of an ack that came too late
 Errors                those of pull_batch, and queue.job_id_null, fence_null (22004), batch_length,
                       batch_too_large (22023)
-Example               select * from queue.exchange(''acme'', ''mail'', 100, ''worker-1'', ''1
-                      minute'', null, null);';
+Example               select * from queue.exchange(''acme'', ''mail'', 100, ''worker-1'',
+                      ''1 minute'', null, null);';

@@ -72,13 +72,13 @@ p_extend     the jobs are the worker''s for at least this long from now; null fo
 p_counters   [{"queue", "bucket", "completed", "retried", "dead", "lost", "wait_hist", "run_hist"}],
              at most 100, are added to the worker''s metrics; bucket is a minute, the histograms
              have 16 numbers
-Returns      each job: alive (false: it is lost, stop) and cancel_requested (true: stop and call
-             cancelled)
+Returns      each job: job_id, alive (false: it is lost, stop) and cancel_requested (true: stop and
+             call cancelled)
 Errors       queue.worker_id_null, job_id_null, fence_null (22004), worker_id_empty (22026),
              worker_id_too_long (22001), batch_length, batch_too_large, not_positive,
              counters_invalid (22023), tenant_mismatch (42501)
-Example      select * from queue.heartbeat(''acme'', ''worker-1'', array[17], array[9001], ''1
-             minute'');';
+Example      select * from queue.heartbeat(''acme'', ''worker-1'', array[17], array[9001],
+             ''1 minute'');';
 
 create or replace function queue.register_worker(
   p_namespace text,

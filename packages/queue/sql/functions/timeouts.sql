@@ -41,7 +41,8 @@ comment on function queue.tick_timeouts(text, int) is
 Any number of callers may do it at once.
 p_namespace  one tenant; null for all, for those who may
 p_limit      how many at most, 1 to 1,000
-Returns      the jobs that are ready again, and for how long each had been leased
+Returns      the jobs that are ready again: job_id, queue, and stuck_duration, for which each had
+             been leased
 Errors       queue.limit_null (22004), not_positive, limit_too_large (22023), tenant_mismatch,
              all_namespaces_requires_bypass (42501)
 Example      select * from queue.tick_timeouts(''acme'');';

@@ -3,9 +3,9 @@
 -- A job is one row of queue.jobs from push to settlement. Its public word is status; its internal
 -- word is phase, which every index is built on and which a claim does not change: 0 delayed,
 -- 1 ready or running, 3 parked, 4 blocked, 9 ended. So a claim is a heap-only update that touches
--- no index, which is what makes the queue fast. Hence the one hard rule of this schema: no index, predicate,
--- generated column or constraint trigger mentions status, attempts, locked_by, locked_at,
--- visibility_timeout_at, fence_token, updated_at, progress or cancel_requested_at.
+-- no index, which is what makes the queue fast. Hence the one hard rule of this schema: no index,
+-- predicate, generated column or constraint trigger mentions status, attempts, locked_by,
+-- locked_at, visibility_timeout_at, fence_token, updated_at, progress or cancel_requested_at.
 
 create schema if not exists queue;
 
