@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { PassThrough, type Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { onTestFinished } from "vitest";
 import { run } from "../src/program.ts";
 
 /** A project whose howdah.config.ts names the module library. */
@@ -24,11 +25,13 @@ export interface Run {
 /** Starts the command as a process of its own. */
 export function start(args: readonly string[], { url, cwd = fixture, env = {} }: Run = {}): ChildProcess {
   const { PATH = "", HOME = "", TMPDIR } = process.env;
-  return spawn(process.execPath, [main, ...args], {
+  const child = spawn(process.execPath, [main, ...args], {
     cwd,
     env: { PATH, HOME, ...(TMPDIR && { TMPDIR }), ...(url && { DATABASE_URL: url }), ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
+  onTestFinished(() => void child.kill("SIGKILL")); // if the test has not come that far
+  return child;
 }
 
 /** Waits for a process, and collects what it says. */
