@@ -807,13 +807,15 @@ describe("many tickers", () => {
   test("do not wait for one that is not done yet", async () => {
     for (const name of ["a", "b"]) await create({ name, every_interval: "1 hour" });
     await db.travel("1 hour");
-    const slow = await db.client();
-    await slow.query("begin");
-    await slow.query("select queue.tick_schedules('acme', 1)");
-    const other = await db.client();
-    await other.query("set statement_timeout = '5s'");
-    expect((await other.query("select * from queue.tick_schedules('acme')")).rows).toHaveLength(1);
-    await slow.query("commit");
+    const [slow, other] = await db.clients(2);
+    await slow?.query("begin");
+    try {
+      await slow?.query("select queue.tick_schedules('acme', 1)");
+      await other?.query("set statement_timeout = '2s'");
+      expect((await other?.query("select * from queue.tick_schedules('acme')"))?.rows).toHaveLength(1);
+    } finally {
+      await slow?.query("commit");
+    }
     expect(await tick()).toEqual([]);
     expect(await jobs()).toHaveLength(2);
   });
