@@ -17,6 +17,7 @@ export class Doorbell {
   private readonly onError: (error: unknown) => void;
   private key = "0";
   private subscription: Subscription | undefined;
+  private arming: Promise<boolean> | undefined;
 
   constructor(
     db: Database,
@@ -47,17 +48,11 @@ export class Doorbell {
   }
 
   /** Tries to make every push ring from now on. What was pushed before must then be looked for once more. */
-  async arm(): Promise<boolean> {
-    try {
-      const result = await this.subscription?.query<{ taken: boolean }>("select pg_try_advisory_lock($1) as taken", [
-        this.key,
-      ]);
-      this.isArmed = result?.rows[0]?.taken === true;
-    } catch (error) {
-      this.isArmed = false;
-      this.onError(error);
-    }
-    return this.isArmed;
+  arm(): Promise<boolean> {
+    this.arming ??= this.take().finally(() => {
+      this.arming = undefined;
+    });
+    return this.arming;
   }
 
   /** Lets pushes be silent again. */
@@ -68,7 +63,20 @@ export class Doorbell {
   }
 
   async close(): Promise<void> {
+    await this.arming;
     await this.disarm();
     await this.subscription?.stop();
+  }
+
+  private async take(): Promise<boolean> {
+    try {
+      const text = "select pg_try_advisory_lock($1) as taken";
+      const result = await this.subscription?.query<{ taken: boolean }>(text, [this.key]);
+      this.isArmed = result?.rows[0]?.taken === true;
+    } catch (error) {
+      this.isArmed = false;
+      this.onError(error);
+    }
+    return this.isArmed;
   }
 }

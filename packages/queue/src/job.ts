@@ -57,6 +57,7 @@ export interface Session {
   readonly workerId: string;
   /** How many jobs claimed under it are not settled yet. */
   left: number;
+  isRegistered: boolean;
 }
 
 /** Where a claimed job stands: waiting in memory, in its handler, handled but not yet settled in the database, or done with. */

@@ -49,6 +49,8 @@ export class Source {
   requested = 0;
   /** Counts reasons to look again, so that one that comes during a claim is not lost. */
   rings = 0;
+  /** Whether a push rang and no claim has found it yet. */
+  hasRung = false;
   /** Handled jobs that no exchange has acknowledged yet, and leases with nothing left in them. */
   done: Claim[] = [];
   doneLeases: string[] = [];

@@ -205,7 +205,7 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
     this.setup = setup;
     this.options = parseOptions(workerOptions, options, "worker");
     this.id = this.options.workerId ?? `${hostname()}/${process.pid}/${++count}`;
-    this.session = { workerId: this.id, left: 0 };
+    this.session = { workerId: this.id, left: 0, isRegistered: false };
     this.pollInterval = milliseconds(this.options.pollInterval ?? (setup.isListening ? "5s" : "1s"));
     this.heartbeatAfter = this.options.heartbeat === undefined ? undefined : milliseconds(this.options.heartbeat);
     this.timeout = this.options.timeout === undefined ? Number.POSITIVE_INFINITY : milliseconds(this.options.timeout);
@@ -275,7 +275,7 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
 
   private async open(): Promise<void> {
     const { setup, options } = this;
-    await Promise.all(Object.entries(setup.handlers).map((entry) => this.addSource(...entry)));
+    for (const [name, handler] of Object.entries(setup.handlers)) await this.addSource(name, handler);
     await this.register();
     if (setup.isListening) await this.listen();
     if (this.state !== "new") return;
@@ -289,23 +289,24 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
     if (options.tick) this.tickIn(0);
   }
 
-  private register(): Promise<void> {
+  private async register(): Promise<void> {
+    const { session } = this;
     const args = {
-      workerId: this.session.workerId,
+      workerId: session.workerId,
       queues: this.sources.map((source) => source.name),
       host: hostname(),
       pid: process.pid,
       concurrency: this.options.concurrency,
     };
     this.livedAt = performance.now();
-    return call(this.setup.db, registerWorker, args, this.context);
+    await call(this.setup.db, registerWorker, args, this.context);
+    session.isRegistered = true;
   }
 
   /** A connection broke during a claim: goes on under a new name, so that what was claimed unseen can be told apart. */
   private renew(): void {
     this.retired.add(this.session);
-    this.session = { workerId: `${this.id}~${++this.sessionCount}`, left: 0 };
-    this.livedAt = 0;
+    this.session = { workerId: `${this.id}~${++this.sessionCount}`, left: 0, isRegistered: false };
   }
 
   /** Hears of requests to cancel a job. */
@@ -364,7 +365,7 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
         this.eachRunning((claim) => this.abandon(claim));
       }
       this.flush();
-      await this.until(() => this.isSettled(), Math.max(deadline, lastWords));
+      await this.until(() => this.isFlushed(), Math.max(deadline, lastWords));
       this.state = "stopped";
       this.unpark();
       await this.driven;
@@ -597,6 +598,7 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
     const { bell } = source;
     if (taken > 1) void bell?.disarm();
     if (taken > 0) {
+      source.hasRung = false;
       source.pollDelay = 0;
       this.isIdle = false;
     }
@@ -619,7 +621,9 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
     const { bell } = source;
     if (bell?.isArmed) {
       this.sleep(source, this.pollInterval);
-      this.tickIn(beat);
+      // Somebody rang and nothing is ready: it may be a job that is due later.
+      this.tickIn(source.hasRung ? minTick : beat);
+      source.hasRung = false;
     } else if (!bell || source.pollDelay > 0) {
       this.poll(source);
     }
@@ -653,6 +657,7 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
   }
 
   private ring(source: Source, isGap: boolean): void {
+    source.hasRung = true;
     if (isGap) source.forgetFloors();
     this.wake(source);
   }
@@ -901,24 +906,24 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
       for (const claims of old.values()) {
         for (let i = 0; i < claims.length; i += 1000) await this.extendLeases(claims.slice(i, i + 1000));
       }
+      for (const session of this.retired) if (session.left === 0) await this.bury(session);
+      if (!this.session.isRegistered) await this.register();
       if (now >= this.livedAt + signOfLife) {
         this.livedAt = now;
-        for (const session of [this.session, ...this.retired]) await this.signal(session);
+        for (const { workerId } of [this.session, ...this.retired]) {
+          await call(this.setup.db, heartbeat, { workerId, jobIds: [], fences: [], extend: null }, this.context);
+        }
       }
     } catch (error) {
       this.report(error);
     }
   }
 
-  private async signal(session: Session): Promise<void> {
-    const { db } = this.setup;
-    if (session.left === 0 && this.retired.has(session)) {
-      const released = await call(db, unregisterWorker, { workerId: session.workerId }, this.context);
-      this.retired.delete(session);
-      if (released > 0) this.wakeAll();
-    } else {
-      await call(db, heartbeat, { workerId: session.workerId, jobIds: [], fences: [], extend: null }, this.context);
-    }
+  /** All jobs known of an old session are settled; what it still holds was never seen, and goes back. */
+  private async bury(session: Session): Promise<void> {
+    const released = await call(this.setup.db, unregisterWorker, { workerId: session.workerId }, this.context);
+    this.retired.delete(session);
+    if (released > 0) this.wakeAll();
   }
 
   private async extendLeases(claims: Claim[]): Promise<void> {
@@ -991,19 +996,15 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
     }
   }
 
-  private isSettled(): boolean {
-    return (
-      this.trades === 0 &&
-      this.active === 0 &&
-      this.buffered === 0 &&
-      this.sources.every(
-        (source) => source.done.length === 0 && source.settlements.length === 0 && source.doneLeases.length === 0,
-      )
-    );
+  /** Whether the database knows of all that happened here. */
+  private isFlushed(): boolean {
+    const isEmpty = ({ done, settlements, doneLeases }: Source): boolean =>
+      done.length === 0 && settlements.length === 0 && doneLeases.length === 0;
+    return this.trades === 0 && this.buffered === 0 && this.sources.every(isEmpty);
   }
 
   private isAtRest(): boolean {
-    return this.sources.every((source) => source.heat === "cold") && this.isSettled();
+    return this.active === 0 && this.sources.every((source) => source.heat === "cold") && this.isFlushed();
   }
 
   /** Waits for a condition, for at most so long. */
