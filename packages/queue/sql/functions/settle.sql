@@ -5,7 +5,7 @@
 -- settling call or a reader, has ended by then. A job that is missing, does not run, runs under
 -- another token or is past its deadline is lost to the caller, which must throw its result away:
 -- fence_stale. Calls on many jobs lock them in the order of their ids, so two of them never wait
--- for each other in a circle; an "offset 0" keeps the planner from testing the clock before the lock.
+-- for each other in a circle; an "offset 0" keeps the planner from reading the clock before that.
 
 create or replace function queue._lose(
   p_namespace text,
