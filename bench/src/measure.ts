@@ -41,7 +41,7 @@ export async function postmasterOf(client: Client): Promise<number | undefined> 
 }
 
 /** CPU time so far of this process and of the postmaster with all its children, living and gone. */
-export function cpu(postmaster: number | undefined): Cpu | undefined {
+function cpu(postmaster: number | undefined): Cpu | undefined {
   const root = postmaster === undefined ? undefined : stat(postmaster);
   if (!root) return undefined;
   let ticks = root.own + root.reaped;

@@ -50,9 +50,7 @@ test("the SQL example of the README runs", async () => {
   expect(rows).toEqual([{ queue: "mail", pending: "1" }]);
 });
 
-const python = ["python3", "/usr/bin/python3"].find(
-  (path) => spawnSync(path, ["-c", "import psycopg"]).status === 0,
-);
+const python = ["python3", "/usr/bin/python3"].find((path) => spawnSync(path, ["-c", "import psycopg"]).status === 0);
 test.skipIf(!python)(
   `the Python example of the README runs${python ? "" : " (skipped: no python3 with psycopg on this machine)"}`,
   async () => {

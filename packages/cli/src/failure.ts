@@ -33,16 +33,13 @@ export function describe(thrown: unknown): Failure {
   return {
     exitCode: isBehind ? exitCodes.behind : (exitCodeByName[error.name ?? ""] ?? exitCodes.failed),
     code,
-    message: hide(error.message || String(thrown)),
-    hint: hint === undefined ? undefined : hide(hint),
+    message: redact(error.message || String(thrown)),
+    hint: hint === undefined ? undefined : redact(hint),
   };
 }
 
 /** Commander's "error: unknown option '--jsn'\n(Did you mean --json?)". */
 function describeUsage(error: CommanderError): Failure {
-  const [message = "", hint] = hide(error.message.replace(/^error: /, "")).split("\n");
+  const [message = "", hint] = redact(error.message.replace(/^error: /, "")).split("\n");
   return { exitCode: exitCodes.usage, code: "howdah.usage", message, hint: hint?.replace(/^\(|\)$/g, "") };
 }
-
-/** Takes passwords out of a text: those in connection strings, and those in their parameters. */
-export const hide = (text: string): string => redact(text).replace(/([?&]password=)[^&\s]*/gi, "$1***");

@@ -1,4 +1,5 @@
 import { styleText } from "node:util";
+import { redact } from "@howdah/core";
 import { Command, CommanderError, Help, Option } from "commander";
 import packageJson from "../package.json" with { type: "json" };
 import { demo } from "./commands/demo.ts";
@@ -15,7 +16,7 @@ import { sql } from "./commands/sql.ts";
 import { status } from "./commands/status.ts";
 import { verify } from "./commands/verify.ts";
 import { exitCodes, Interrupted } from "./errors.ts";
-import { describe, hide } from "./failure.ts";
+import { describe } from "./failure.ts";
 import { discover } from "./modules.ts";
 import { hasColours, type Stream } from "./output.ts";
 import { type GlobalOptions, type Io, Session } from "./session.ts";
@@ -46,7 +47,7 @@ function report(session: Session, error: unknown): number {
     return error.exitCode;
   }
   session.output.failure(describe(error));
-  if (process.env.HOWDAH_DEBUG && error instanceof Error) session.output.warn(hide(stackOf(error)));
+  if (process.env.HOWDAH_DEBUG && error instanceof Error) session.output.warn(redact(stackOf(error)));
   return describe(error).exitCode;
 }
 

@@ -53,8 +53,10 @@ test("the loop ends only when the run that is under way has ended", async () => 
   expect(stdout).toContain("give_away");
 });
 
-test("--every with --module is refused, because a loop maintains all", async () => {
-  const { code, stderr } = await howdah(["maintain", "--every", "1h", "--module", "library"], db);
+test("--every with several modules is refused, because a loop maintains one or all", async () => {
+  const { code, stderr } = await howdah(["maintain", "--every", "1h", "--module", "library,howdah"], {
+    url: "postgres://x",
+  });
   expect(code).toBe(2);
-  expect(stderr).toContain("Leave out --module, or --every");
+  expect(stderr).toContain("a loop maintains one module or all");
 });

@@ -6,7 +6,9 @@ import { expect, test } from "vitest";
 import { howdah } from "./support.ts";
 
 const hasPsql = spawnSync("psql", ["--version"]).status === 0;
-const hasPsycopg = spawnSync("python3", ["-c", "import psycopg"]).status === 0;
+const pythons = ["python3", "/usr/bin/python3"];
+const python3 = pythons.find((path) => spawnSync(path, ["-c", "import psycopg"]).status === 0);
+const hasPsycopg = python3 !== undefined;
 const testPsql = test.skipIf(!hasPsql);
 const testPsycopg = test.skipIf(!hasPsycopg);
 const because = (isThere: boolean, program: string): string => (isThere ? "" : ` (skipped: there is no ${program})`);
@@ -63,7 +65,7 @@ testPsycopg(
   async () => {
     await using db = await testDatabase();
     const { stdout: input } = await howdah(["sql", "library", "--plain"]);
-    const { status, stderr } = spawnSync("python3", ["-c", python, db.url], { input, encoding: "utf8" });
+    const { status, stderr } = spawnSync(python3 ?? "", ["-c", python, db.url], { input, encoding: "utf8" });
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     expect(await howdah(["migrate"], db)).toEqual(nothingToDo);
   },

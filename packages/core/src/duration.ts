@@ -19,3 +19,8 @@ export function milliseconds(duration: Duration): number {
     hint: 'Give milliseconds, or a text such as "5 minutes"',
   });
 }
+
+/** Writes a {@link Duration} as an interval that every version of PostgreSQL reads; before 15, milliseconds end after 24 days. */
+export function interval(duration: Duration): string {
+  return `${(milliseconds(duration) / 1000).toFixed(6)} seconds`;
+}

@@ -150,7 +150,8 @@ export function sqlstateOf(error: unknown): string | undefined {
 }
 
 /** Takes the password out of any connection string in a text. */
-export const redact = (text: string): string => text.replace(/(\w+:\/\/[^:/@\s]*):[^@\s]*@/g, "$1:***@");
+export const redact = (text: string): string =>
+  text.replace(/(\w+:\/\/[^:/@\s]*):[^@\s]*@/g, "$1:***@").replace(/([?&]password=)[^&\s]*/gi, "$1***");
 
 function classFor(sqlstate: string): typeof HowdahError {
   if (sqlstate === "P0002") return NotFoundError;

@@ -15,7 +15,7 @@ export {
   transaction,
 } from "./database.ts";
 export type { Connection, Driver, OwnConnection, Query, Queryable, Result } from "./driver.ts";
-export { type Duration, milliseconds } from "./duration.ts";
+export { type Duration, interval, milliseconds } from "./duration.ts";
 export {
   ChecksumMismatchError,
   ConflictError,
@@ -65,6 +65,7 @@ export {
   type Module,
   type ModuleDefinition,
   type ModuleFile,
+  type TourStop,
 } from "./module.ts";
 export { fromPGlite, type PGliteLike } from "./pglite.ts";
 export type { ModuleState, Step } from "./plan.ts";

@@ -41,6 +41,8 @@ export interface MaintenanceOptions {
   every?: Duration;
   /** How long one run may take; default 10 s. */
   budget?: Duration;
+  /** One module; by default all. */
+  module?: string;
   onRun?: (tasks: MaintenanceTask[]) => void;
   onError?: (error: unknown) => void;
 }
@@ -56,7 +58,8 @@ export function maintenance(target: Target | Database, options: MaintenanceOptio
     while (!signal.aborted) {
       let hasMore = false;
       try {
-        const tasks = await maintain(db, { budget: options.budget ?? "10 seconds" });
+        const { budget = "10 seconds", module } = options;
+        const tasks = await maintain(db, module === undefined ? { budget } : { budget, module });
         hasMore = tasks.some((task) => task.more && task.affected !== "0");
         options.onRun?.(tasks);
       } catch (error) {

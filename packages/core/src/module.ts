@@ -35,6 +35,12 @@ export interface Command<Options extends z.ZodObject = z.ZodObject> {
   run(db: Database, options: z.output<Options>): Promise<unknown>;
 }
 
+/** One stop of the tour of a module that `howdah demo` gives: what is shown, and the statement that shows it. */
+export interface TourStop {
+  say: string;
+  sql: string;
+}
+
 /** One file of a module's `sql` folder. */
 export interface ModuleFile {
   /** The path within `sql`, such as `migrations/0001_tables.sql`. */
@@ -69,6 +75,8 @@ export interface ModuleDefinition {
   manifest: Manifest;
   access?: Access;
   commands?: readonly Command[];
+  /** Statements that show the module at work, one after the other in one transaction. */
+  tour?: readonly TourStop[];
 }
 
 /** One package's SQL schema and what belongs to it, made by {@link defineModule}. */
@@ -83,6 +91,7 @@ export interface Module {
   readonly fingerprint: string;
   readonly manifest: Manifest;
   readonly commands: readonly Command[];
+  readonly tour: readonly TourStop[];
 }
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
@@ -94,7 +103,7 @@ const sha256 = (text: string): string => createHash("sha256").update(text).diges
  *   `file_transaction` when the files are not what the runner can apply
  */
 export function defineModule(definition: ModuleDefinition): Module {
-  const { name, release, api, minApi, access = {}, commands = [] } = definition;
+  const { name, release, api, minApi, access = {}, commands = [], tour = [] } = definition;
   if (!/^[a-z][a-z0-9_]{0,30}$/.test(name)) {
     throw invalid(name, "module_invalid", `module name ${JSON.stringify(name)} must match ^[a-z][a-z0-9_]{0,30}$`);
   }
@@ -121,7 +130,7 @@ export function defineModule(definition: ModuleDefinition): Module {
   const manifest = { ...definition.manifest, access };
   const identity = [release, api, minApi, ...files.map((file) => file.checksum), JSON.stringify(manifest)];
   const fingerprint = sha256(identity.join("\n"));
-  return { name, release, api, minApi, files, fingerprint, manifest, commands };
+  return { name, release, api, minApi, files, fingerprint, manifest, commands, tour };
 }
 
 /** Describes a command with its options' types; see {@link Command}. */

@@ -1,4 +1,4 @@
-import { type Duration, milliseconds } from "./duration.ts";
+import { type Duration, interval } from "./duration.ts";
 import { ValidationError } from "./errors.ts";
 
 /** A SQL type that arguments and results may have. */
@@ -39,7 +39,7 @@ function encodeScalar(type: ScalarType, value: unknown): string {
     case "jsonb":
       return encodeJson(value);
     case "interval":
-      return `${milliseconds(value as Duration)} milliseconds`;
+      return interval(value as Duration);
     case "timestamptz":
       return value instanceof Date ? value.toISOString() : String(value);
     default:

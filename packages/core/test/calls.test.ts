@@ -147,6 +147,7 @@ describe.each(["pg", "prepared pg", "PGlite"])("a call through %s", (driver) => 
       at: args.at,
     });
     expect(Number(rest.afterMs)).toBe(90_000);
+    expect(Number((await call(target(), echo, { after: "400 days" }, context)).afterMs)).toBe(400 * 86_400_000);
     expect(jsons).toEqual(args.jsons);
   });
 

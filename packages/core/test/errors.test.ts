@@ -63,5 +63,6 @@ test("what a broken connection looks like is known", () => {
 
 test("a password in a connection string reaches no message", () => {
   expect(redact("cannot reach postgres://ann:s3cret@db/app")).toBe("cannot reach postgres://ann:***@db/app");
+  expect(redact("postgres://db/app?user=ann&password=s3cret")).toBe("postgres://db/app?user=ann&password=***");
   expect(new ConnectionError(new Error("postgres://ann:s3cret@db/app is down"), false).message).not.toContain("s3cret");
 });

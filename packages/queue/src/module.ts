@@ -1,6 +1,8 @@
 import { defineModule, type Module } from "@howdah/core";
 import { files, manifest } from "#sql";
 import packageJson from "../package.json" with { type: "json" };
+import { commands } from "./commands.ts";
+import { tour } from "./tour.ts";
 
 /** The SQL schema `queue`: what `migrate` installs. */
 export const queueModule: Module = defineModule({
@@ -28,6 +30,7 @@ export const queueModule: Module = defineModule({
       "snooze",
       "extend_visibility",
       "settle_batch",
+      "get_queue_settings",
       "heartbeat",
       "register_worker",
       "unregister_worker",
@@ -41,4 +44,6 @@ export const queueModule: Module = defineModule({
       "bell",
     ],
   },
+  commands,
+  tour,
 });

@@ -1,4 +1,4 @@
-import { type Duration, milliseconds, type Queryable } from "@howdah/core";
+import { type Duration, interval, milliseconds, type Queryable } from "@howdah/core";
 
 /** The clock of one database: what `howdah.now()` says in it, and so what time it is for every module. */
 export interface Clock {
@@ -23,7 +23,7 @@ export function clock(db: Queryable): Clock {
     original ??= await readDefinition(db);
     await db.query(original.definition.replace(original.body, () => expression));
   }
-  const show = (): Promise<void> => set(`\n  select ${base} + interval '${shift} milliseconds'\n`);
+  const show = (): Promise<void> => set(`\n  select ${base} + interval '${interval(shift)}'\n`);
 
   return {
     async travel(duration) {

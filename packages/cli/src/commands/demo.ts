@@ -1,7 +1,5 @@
 import { once } from "node:events";
-import { connect, type Database, type Module, migrate, type Transaction } from "@howdah/core";
-import { byCapability, type CatalogueFunction, readFunctions } from "../catalogue.ts";
-import { readComment } from "../comment.ts";
+import { connect, type Database, type Module, migrate, type TourStop } from "@howdah/core";
 import { CommandError } from "../errors.ts";
 import type { Session } from "../session.ts";
 import { type AddCommand, exampleText } from "./help.ts";
@@ -12,8 +10,8 @@ export const demo: AddCommand = (program, session) => {
     .command("demo")
     .summary("see the installed modules at work, on a temporary server")
     .description(
-      "Starts a temporary PostgreSQL, installs every module that is found here, and shows the first functions of each at " +
-        "work. Nothing else is needed, and nothing is left behind.",
+      "Starts a temporary PostgreSQL, installs every module that is found here, and gives a tour of each. Nothing else is " +
+        "needed, and nothing is left behind.",
     )
     .option("--keep", "leave the server up after the tour, until ctrl-C")
     .addHelpText("after", exampleText([["howdah demo --keep", "look around with psql afterwards"]]))
@@ -47,83 +45,33 @@ export const demo: AddCommand = (program, session) => {
     });
 };
 
-/** How many examples of each module are shown. */
-const stops = 8;
-
-/** An example that was run, and what came of it. */
-interface Shown {
+/** A stop of a tour, and what came of it. */
+interface Shown extends TourStop {
   module: string;
-  meaning: string;
-  sql: string;
   rows: Record<string, unknown>[];
 }
 
-/**
- * Runs the examples of a module's functions in a transaction that is rolled back: again and again the first that finds
- * something now, so that taking a job is shown after putting one, in whatever order the files stand.
- */
+/** Runs a module's tour in a transaction that is rolled back. */
 async function tourOf(db: Database, module: Module): Promise<Shown[]> {
-  const waiting = byCapability(await readFunctions(db, module.name), module)
-    .flatMap(({ functions }) => functions.map((one, position) => ({ ...one, position })))
-    .filter(({ name }) => !module.manifest.access?.admin?.includes(name))
-    .sort((a, b) => rank(a) - rank(b) || a.position - b.position)
-    .map(({ comment }) => readComment(comment ?? ""))
-    .filter(({ example }) => example !== "")
-    .map(({ prose, example }) => ({ module: module.name, meaning: prose.split("\n", 1)[0] ?? "", sql: example }));
   const shown: Shown[] = [];
-  await rolledBack(db, async (tx) => {
-    for (let i = 0; i < waiting.length && shown.length < stops; i++) {
-      const example = waiting[i] as (typeof waiting)[number];
-      const rows = await attempt(tx, example.sql);
-      if (rows === undefined) continue;
-      shown.push({ ...example, rows });
-      waiting.splice(i, 1);
-      i = -1;
-    }
-  });
-  return shown;
-}
-
-/** What changes a tenant's data comes first, then what reads it, then the rest; of each, every file's first function. */
-function rank({ parameters, readsOnly }: CatalogueFunction): number {
-  if (parameters[0]?.name !== "p_namespace") return 2;
-  return readsOnly ? 1 : 0;
-}
-
-class RolledBack extends Error {}
-
-async function rolledBack(db: Database, fn: (tx: Transaction) => Promise<void>): Promise<void> {
+  const isOver = new Error("the tour is over");
   await db
     .transaction(async (tx) => {
-      await fn(tx);
-      throw new RolledBack();
+      for (const stop of module.tour) {
+        shown.push({ module: module.name, ...stop, rows: (await tx.query(stop.sql)).rows });
+      }
+      throw isOver;
     })
     .catch((error) => {
-      if (!(error instanceof RolledBack)) throw error;
+      if (error !== isOver) throw error;
     });
-}
-
-/** Runs one example; undefined if it fails or finds nothing, and then it has changed nothing. */
-async function attempt(tx: Transaction, sql: string): Promise<Record<string, unknown>[] | undefined> {
-  await tx.query("savepoint howdah_example");
-  try {
-    const results: unknown = await tx.query<Record<string, unknown>>(sql);
-    const last = (Array.isArray(results) ? results.at(-1) : results) as { rows: Record<string, unknown>[] };
-    const isFound = last.rows.some((row) =>
-      Object.values(row).some((value) => ![null, false, 0, "0"].includes(value as null)),
-    );
-    if (isFound) return last.rows;
-  } catch {
-    // shown later, when another example has made what this one needs
-  }
-  await tx.query("rollback to savepoint howdah_example");
-  return undefined;
+  return shown;
 }
 
 function print({ output }: Session, module: Module, shown: readonly Shown[]): string {
   const title = output.out(["bold", "cyan"], `${module.name} ${module.release}`);
-  const parts = shown.map(({ meaning, sql, rows }) =>
-    [output.out("dim", `-- ${meaning}`), sql, ...(isVoid(rows) ? [] : [indented(output.table(rows))])].join("\n"),
+  const parts = shown.map(({ say, sql, rows }) =>
+    [output.out("dim", `-- ${say}`), sql, ...(isVoid(rows) ? [] : [indented(output.table(rows))])].join("\n"),
   );
   return `\n${[title, ...parts].join("\n\n")}\n`;
 }

@@ -49,12 +49,14 @@ async function runOnce(session: Session, { budget }: Options): Promise<void> {
 
 async function runLoop(session: Session, { every, budget }: Options & { every?: string }): Promise<void> {
   const { output, signal } = session;
-  if (session.options.module) throw new UsageError("a loop maintains all modules", "Leave out --module, or --every");
+  const [module, another] = session.options.module ?? [];
+  if (another) throw new UsageError("a loop maintains one module or all", "Name one with --module, or none");
   const db = await session.database({ isLoop: true });
   let checking = Promise.resolve(false);
   await using loop = maintenance(db, {
     every: every as string,
     budget,
+    ...(module === undefined ? {} : { module }),
     onRun: (tasks) => {
       if (output.settings.json) output.line({ at: new Date(), tasks });
       else if (tasks.length > 0) output.data(tasks);
