@@ -6,6 +6,13 @@
 import { call, type Database, type Subscription } from "@howdah/core";
 import { bell, channelName } from "./functions.ts";
 
+/** Who hears a bell. */
+export interface DoorbellHandlers {
+  /** Somebody pushed; after a gap, somebody may have pushed. */
+  onRing(isGap: boolean): void;
+  onError(error: unknown): void;
+}
+
 /** The bell of one queue. */
 export class Doorbell {
   /** True while every push rings. */
@@ -13,24 +20,16 @@ export class Doorbell {
   private readonly db: Database;
   private readonly namespace: string;
   private readonly queue: string;
-  private readonly onRing: (isGap: boolean) => void;
-  private readonly onError: (error: unknown) => void;
+  private readonly handlers: DoorbellHandlers;
   private key = "0";
   private subscription: Subscription | undefined;
   private arming: Promise<boolean> | undefined;
 
-  constructor(
-    db: Database,
-    namespace: string,
-    queue: string,
-    onRing: (isGap: boolean) => void,
-    onError: (error: unknown) => void,
-  ) {
+  constructor(db: Database, namespace: string, queue: string, handlers: DoorbellHandlers) {
     this.db = db;
     this.namespace = namespace;
     this.queue = queue;
-    this.onRing = onRing;
-    this.onError = onError;
+    this.handlers = handlers;
   }
 
   async open(): Promise<void> {
@@ -38,12 +37,12 @@ export class Doorbell {
     const context = { namespace: this.namespace };
     this.key = await call(db, bell, { queue }, context);
     this.subscription = await db.subscribe(await call(db, channelName, { queue }, context), {
-      onMessage: () => this.onRing(false),
+      onMessage: () => this.handlers.onRing(false),
       onGap: () => {
         this.isArmed = false; // the lock went with the connection that held it
-        this.onRing(true);
+        this.handlers.onRing(true);
       },
-      onError: this.onError,
+      onError: this.handlers.onError,
     });
   }
 
@@ -59,7 +58,7 @@ export class Doorbell {
   async disarm(): Promise<void> {
     if (!this.isArmed) return;
     this.isArmed = false;
-    await this.subscription?.query("select pg_advisory_unlock($1)", [this.key]).catch(this.onError);
+    await this.subscription?.query("select pg_advisory_unlock($1)", [this.key]).catch(this.handlers.onError);
   }
 
   async close(): Promise<void> {
@@ -75,7 +74,7 @@ export class Doorbell {
       this.isArmed = result?.rows[0]?.taken === true;
     } catch (error) {
       this.isArmed = false;
-      this.onError(error);
+      this.handlers.onError(error);
     }
     return this.isArmed;
   }

@@ -13,6 +13,7 @@ export {
   Snooze,
   WorkerStoppedError,
 } from "./errors.ts";
+export { type BatchHandler, type BatchResult, batchHandler, type Handler } from "./handler.ts";
 export type { Job, JobContext, JobId } from "./job.ts";
 export { queueModule } from "./module.ts";
 export type { Json } from "./payload.ts";
@@ -37,12 +38,4 @@ export {
   type Stats,
 } from "./queue.ts";
 export type { Schedule, ScheduleEntry, ScheduleOptions, Schedules } from "./schedules.ts";
-export {
-  type BatchHandler,
-  type BatchResult,
-  batchHandler,
-  type Handler,
-  Worker,
-  type WorkerEvents,
-  type WorkerOptions,
-} from "./worker.ts";
+export { Worker, type WorkerEvents, type WorkerOptions } from "./worker.ts";

@@ -1,4 +1,4 @@
-import type { Database, Duration, Transaction } from "@howdah/core";
+import type { Duration, Transaction } from "@howdah/core";
 import { JobLostError } from "./errors.ts";
 import type { Source } from "./source.ts";
 
@@ -139,7 +139,6 @@ export interface JobContext<Push = unknown> {
 
 /** What a context asks of its worker. */
 export interface Host {
-  readonly db: Database;
   progress(claim: Claim, value: unknown): void;
   extend(claim: Claim, duration: Duration): Promise<void>;
   pushFrom(claim: Claim): unknown;

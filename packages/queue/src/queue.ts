@@ -4,11 +4,12 @@ import { DeadLetters } from "./dead-letters.ts";
 import type { QueueDefinition } from "./definition.ts";
 import { invalid, rethrow } from "./errors.ts";
 import * as sql from "./functions.ts";
+import type { Handler } from "./handler.ts";
 import type { Job, JobId } from "./job.ts";
 import { duration, parseOptions } from "./options.ts";
 import { checkPayload, parsePayload } from "./payload.ts";
 import { Schedules } from "./schedules.ts";
-import { type Handler, Worker, type WorkerOptions } from "./worker.ts";
+import { Worker, type WorkerOptions } from "./worker.ts";
 
 /** Queues by their names, as given to {@link createQueue}. */
 export type Definitions = Readonly<Record<string, QueueDefinition>>;

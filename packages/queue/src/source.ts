@@ -1,16 +1,12 @@
 // One queue as its worker sees it: jobs that wait in memory, jobs that are done, and what the next claim should ask for.
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import type { Doorbell } from "./doorbell.ts";
+import type { Handler } from "./handler.ts";
 import { type Batch, Claim, type ClaimedRow, type Session } from "./job.ts";
 import type { Settlement } from "./settle.ts";
-import type { Handler } from "./worker.ts";
+import { Watch, type WatchSetup } from "./watch.ts";
 
-/**
- * What a worker believes of a queue. `hot`: there are more jobs. `warm`: the last claim took what there was, so look again with
- * the next acknowledgements. `cold`: there was nothing; somebody will ring, or a timer.
- */
-export type Heat = "hot" | "warm" | "cold";
-
+/** Acknowledgements wait this long for the next claim to ride on. */
+const flushDelay = 5;
 /** How many jobs 'auto' claims ahead: this many milliseconds of work, up to the most per claim. */
 const autoAhead = 20;
 const autoMost = 500;
@@ -42,73 +38,116 @@ export interface SourceOptions {
 export class Source {
   readonly name: string;
   readonly options: SourceOptions;
-  readonly bell: Doorbell | undefined;
-  heat: Heat = "hot";
-  /** Handlers that run, and jobs asked for in claims under way. */
+  readonly watch: Watch;
+  readonly batches = new Set<Batch>();
+  /** Handlers that run. */
   active = 0;
+  /** Jobs asked for in claims under way. */
   requested = 0;
-  /** Counts reasons to look again, so that one that comes during a claim is not lost. */
-  rings = 0;
-  /** Whether a push rang and no claim has found it yet. */
-  hasRung = false;
+  /** Jobs handled so far. */
+  finished = 0;
   /** Handled jobs that no exchange has acknowledged yet, and leases with nothing left in them. */
   done: Claim[] = [];
   doneLeases: string[] = [];
   /** What does not end in an acknowledgement. */
   settlements: Settlement[] = [];
+  /** Acknowledgements have waited long enough. */
   isFlushDue = false;
-  flushTimer: NodeJS.Timeout | undefined;
-  timer: NodeJS.Timeout | undefined;
-  pollDelay = 0;
-  isArming = false;
-  readonly batches = new Set<Batch>();
-  private waiting: Claim[] = [];
+  private flushTimer: NodeJS.Timeout | undefined;
+  private readonly onFlush: () => void;
+  private queued: Claim[] = [];
   private head = 0;
   private floors: Floor[] = [];
   private sweptAt = Number.NEGATIVE_INFINITY;
   private sweepEvery = 0;
-  private finished = 0;
   private measuredAt = 0;
   private measuredFinished = 0;
   /** Jobs per millisecond, once known. */
   private rate: number | undefined;
 
-  constructor(options: SourceOptions, bell: Doorbell | undefined) {
+  constructor(options: SourceOptions, watch: WatchSetup, onFlush: () => void) {
     this.name = options.name;
     this.options = options;
-    this.bell = bell;
+    this.watch = new Watch(this, watch);
+    this.onFlush = onFlush;
   }
 
-  get buffered(): number {
-    return this.waiting.length - this.head;
+  // --- jobs
+
+  /** How many claimed jobs wait for a handler. */
+  get waiting(): number {
+    return this.queued.length - this.head;
   }
 
   /** Takes the next waiting job. */
   take(): Claim | undefined {
-    const claim = this.waiting[this.head];
+    const claim = this.queued[this.head];
     if (claim === undefined) return undefined;
-    if (++this.head === this.waiting.length) {
-      this.waiting = [];
+    if (++this.head === this.queued.length) {
+      this.queued = [];
       this.head = 0;
     }
     return claim;
   }
 
-  /** Takes back all waiting jobs that were claimed before a moment. */
+  /** Takes away all waiting jobs that were claimed before a moment. */
   takeOlder(moment: number): Claim[] {
-    const all = this.waiting.slice(this.head);
+    const all = this.queued.slice(this.head);
     const older = all.filter((claim) => claim.batch.claimedAt < moment);
-    if (older.length > 0) {
-      this.waiting = all.filter((claim) => claim.batch.claimedAt >= moment);
-      this.head = 0;
-    }
+    this.queued = older.length === 0 ? all : all.filter((claim) => claim.batch.claimedAt >= moment);
+    this.head = 0;
     return older;
   }
 
-  /** One more job has been handled. */
-  finish(): void {
-    this.finished++;
+  /** Takes in claimed rows, in the order of the queue. */
+  accept(rows: ClaimedRow[], session: Session, now: number): void {
+    const [first] = rows;
+    if (first === undefined) return;
+    if (!rows.every((row, i) => i === 0 || isBefore(rows[i - 1] as ClaimedRow, row))) {
+      rows.sort((a, b) => (isBefore(a, b) ? -1 : 1));
+    }
+    this.raiseFloors(rows);
+    if (this.active === 0 && this.waiting === 0) this.beginMeasuring(now);
+    const batch: Batch = {
+      leaseId: first.lease_id,
+      source: this,
+      session,
+      claims: [],
+      claimedAt: now,
+      left: rows.length,
+    };
+    this.batches.add(batch);
+    session.left += rows.length;
+    if (this.head > 0) this.queued = this.queued.slice(this.head);
+    this.head = 0;
+    for (const row of rows) {
+      const claim = new Claim(row, batch);
+      batch.claims.push(claim);
+      this.queued.push(claim);
+    }
   }
+
+  /** Lets acknowledgements wait for the next claim, but not long. */
+  flushSoon(): void {
+    this.flushTimer ??= setTimeout(() => {
+      this.flushTimer = undefined;
+      this.isFlushDue = true;
+      if (this.watch.heat === "warm") this.watch.heat = "hot";
+      this.onFlush();
+    }, flushDelay);
+  }
+
+  /** Whether something is left to settle. */
+  get hasUnsettled(): boolean {
+    return this.done.length > 0 || this.settlements.length > 0 || this.doneLeases.length > 0;
+  }
+
+  stop(): void {
+    this.watch.stop();
+    clearTimeout(this.flushTimer);
+  }
+
+  // --- how much to claim
 
   /** How many jobs to claim beyond those that can start at once. */
   get ahead(): number {
@@ -123,12 +162,11 @@ export class Source {
     const { ahead } = this;
     const startable = free * batchSize;
     const batch = Math.min(prefetch === "auto" ? autoMost : prefetch, startable + ahead);
-    const room = startable + lanes * ahead - this.buffered - this.requested;
+    const room = startable + lanes * ahead - this.waiting - this.requested;
     return room >= batch ? batch : 0;
   }
 
-  /** Starts measuring anew, when work begins after a rest. */
-  begin(now: number): void {
+  private beginMeasuring(now: number): void {
     this.measuredAt = now;
     this.measuredFinished = this.finished;
   }
@@ -140,8 +178,10 @@ export class Source {
     if (elapsed < 20 && count < 20) return;
     const rate = count / Math.max(elapsed, 0.1);
     this.rate = this.rate === undefined ? rate : (this.rate + rate) / 2;
-    this.begin(now);
+    this.beginMeasuring(now);
   }
+
+  // --- floors: where each lane begins
 
   /** Whether the next claim must look at the whole queue. */
   isSweepDue(now: number): boolean {
@@ -169,37 +209,6 @@ export class Source {
     this.sweptAt = now;
     this.sweepEvery = duration < cheapClaim ? 0 : Math.max(minSweep, 20 * duration);
     this.floors = [];
-  }
-
-  /** Takes in claimed rows, in the order of the queue. */
-  accept(rows: ClaimedRow[], session: Session, now: number): Claim[] {
-    const first = rows[0];
-    if (first === undefined) return [];
-    if (!rows.every((row, i) => i === 0 || isBefore(rows[i - 1] as ClaimedRow, row))) {
-      rows.sort((a, b) => (isBefore(a, b) ? -1 : 1));
-    }
-    this.raiseFloors(rows);
-    const batch: Batch = {
-      leaseId: first.lease_id,
-      source: this,
-      session,
-      claims: [],
-      claimedAt: now,
-      left: rows.length,
-    };
-    session.left += rows.length;
-    this.batches.add(batch);
-    if (this.active === 0 && this.buffered === 0) this.begin(now);
-    if (this.head > 0) {
-      this.waiting = this.waiting.slice(this.head);
-      this.head = 0;
-    }
-    for (const row of rows) {
-      const claim = new Claim(row, batch);
-      batch.claims.push(claim);
-      this.waiting.push(claim);
-    }
-    return batch.claims;
   }
 
   private raiseFloors(rows: ClaimedRow[]): void {
