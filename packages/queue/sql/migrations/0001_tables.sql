@@ -13,7 +13,7 @@ create sequence queue.fence_token_seq as bigint;
 create sequence queue.lease_id_seq as bigint;
 
 -- Columns of fixed width come first, those that are never null before those that mostly are: rows
--- are read faster so. A claim writes a second version of each row; fillfactor 50 keeps room for it
+-- are read faster so. A claim writes a second version of each row; fillfactor 40 keeps room for it
 -- on the same page.
 create table queue.jobs (
   id bigint generated always as identity,
@@ -67,7 +67,7 @@ create table queue.jobs (
     and (phase = 9) = (status in ('completed', 'dead', 'cancelled'))
   )
 ) with (
-  fillfactor = 50,
+  fillfactor = 40,
   autovacuum_vacuum_scale_factor = 0.01,
   autovacuum_vacuum_threshold = 1000,
   autovacuum_vacuum_cost_delay = 0,
