@@ -67,7 +67,7 @@ export {
   type ModuleFile,
   type TourStop,
 } from "./module.ts";
-export { fromPGlite, type PGliteLike } from "./pglite.ts";
+export type { PGliteLike } from "./pglite.ts";
 export type { ModuleState, Step } from "./plan.ts";
 export { backoff, type RetryOptions, retry } from "./retry.ts";
 export { type ScriptOptions, script } from "./script.ts";

@@ -10,7 +10,6 @@ import {
   connect,
   type Database,
   fn,
-  fromPGlite,
   ModuleClient,
   migrate,
   type Query,
@@ -18,6 +17,7 @@ import {
   RetryableError,
   ValidationError,
 } from "../src/index.ts";
+import { fromPGlite } from "../src/pglite.ts";
 
 const setUp = `
   create schema shop;
