@@ -1,7 +1,7 @@
 // The rows of the comparison: what is measured, and the ratio that we aim at. Each runs in a process and a database of its own.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
-import { type Cost, cost, mean, quantile } from "../measure.ts";
+import { type Cpu, cost, mean, quantile } from "../measure.ts";
 import type { Figure } from "../report.ts";
 import type { Row } from "../suite.ts";
 import type { Favour, OpenQueue, Payload } from "./system.ts";
@@ -51,7 +51,7 @@ async function drain({ queue, client, postmaster }: Turn, count: number, batch: 
   });
   await stop();
   if (done > count) throw new Error(`${done - count} of ${count} jobs ran twice`);
-  return { rate: done / seconds, cpuPerJob: cpu && perJob(cpu, done) };
+  return { rate: done / seconds, done, cpu };
 }
 
 async function isEmpty(queue: OpenQueue, client: Client) {
@@ -59,8 +59,16 @@ async function isEmpty(queue: OpenQueue, client: Client) {
   return rows[0]?.is_empty === true;
 }
 
-function perJob(cpu: NonNullable<Cost["cpu"]>, jobs: number) {
-  return { node: cpu.node / jobs, server: cpu.server / jobs };
+/** The figures about the CPU time of a job, and what they are once measured. */
+function cpuFigures(key: string, goal: Pick<Figure, "limit"> = {}): Record<string, Figure> {
+  return {
+    [`${key}-cpu`]: { title: "  CPU per job, Node and server", unit: "us", better: "lower", ...goal },
+    [`${key}-cpu-server`]: { title: "  of which server", unit: "us", better: "lower" },
+  };
+}
+
+function cpuPerJob(key: string, cpu: Cpu | undefined, jobs: number): Record<string, number> {
+  return cpu ? { [`${key}-cpu`]: (cpu.node + cpu.server) / jobs, [`${key}-cpu-server`]: cpu.server / jobs } : {};
 }
 
 /** Lets the machine compile, connect and cache before anything counts, and leaves the tables as a vacuum leaves them. */
@@ -73,28 +81,19 @@ async function warmUp(turn: Turn, batch = 500) {
 const rate = (title: string, target: number): Figure => ({ title, unit: "jobs/s", better: "higher", target });
 
 /** Jobs that wait already, run by one worker. */
-function runRow(batch: number, share: number, target: number, cpu: { limit?: number } = {}): QueueRow {
+function runRow(batch: number, share: number, target: number, cpuGoal: Pick<Figure, "limit"> = {}): QueueRow {
+  const name = `run-${batch}`;
   return {
-    name: `run-${batch}`,
+    name,
     favour: "throughput",
-    figures: {
-      [`run-${batch}`]: rate(`run jobs, batch ${batch}`, target),
-      [`cpu-${batch}`]: { title: "  CPU per job, Node and server", unit: "us", better: "lower", ...cpu },
-      [`cpu-${batch}-server`]: { title: "  of which server", unit: "us", better: "lower" },
-    },
+    figures: { [name]: rate(`run jobs, batch ${batch}`, target), ...cpuFigures(name, cpuGoal) },
     async run(turn) {
       const count = Math.ceil(turn.jobs / share);
       await warmUp(turn, batch);
       await fill(turn.queue, count);
       await turn.client.query("vacuum analyze");
-      const { rate, cpuPerJob } = await drain(turn, count, batch);
-      return {
-        [`run-${batch}`]: rate,
-        ...(cpuPerJob && {
-          [`cpu-${batch}`]: cpuPerJob.node + cpuPerJob.server,
-          [`cpu-${batch}-server`]: cpuPerJob.server,
-        }),
-      };
+      const { rate, done, cpu } = await drain(turn, count, batch);
+      return { [name]: rate, ...cpuPerJob(name, cpu, done) };
     },
   };
 }
@@ -102,37 +101,42 @@ function runRow(batch: number, share: number, target: number, cpu: { limit?: num
 const pushBulk: QueueRow = {
   name: "push-bulk",
   favour: "throughput",
-  figures: { "push-bulk": rate("push, 1000 a call", 1.7) },
+  figures: { "push-bulk": rate("push, 1000 a call", 1.7), ...cpuFigures("push-bulk") },
   async run(turn) {
     await warmUp(turn);
-    const { seconds } = await cost(turn.postmaster, () => fill(turn.queue, turn.jobs));
-    return { "push-bulk": turn.jobs / seconds };
+    const { seconds, cpu } = await cost(turn.postmaster, () => fill(turn.queue, turn.jobs));
+    return { "push-bulk": turn.jobs / seconds, ...cpuPerJob("push-bulk", cpu, turn.jobs) };
   },
 };
 
 /** One job a call, ten calls in flight, while a worker in the same process runs what arrives. */
-const pushSingle: QueueRow = {
-  name: "push-single",
-  favour: "throughput",
-  figures: { "push-single": rate("push, 1 a call, 10 in flight, worker running", 2.5) },
-  async run(turn) {
-    const { queue, jobs, client } = turn;
-    await warmUp(turn);
-    const count = Math.ceil(jobs / 6);
-    const stop = await queue.work(500, async () => {});
-    await sleep(500);
-    let next = 0;
-    const { seconds } = await cost(turn.postmaster, async () => {
-      const pusher = async () => {
-        while (next < count) await queue.push(payload(next++));
-      };
-      await Promise.all(Array.from({ length: 10 }, pusher));
-    });
-    while (!(await isEmpty(queue, client))) await sleep(10);
-    await stop();
-    return { "push-single": count / seconds };
-  },
-};
+function pushRow(name: string, favour: Favour, title: string, target?: number): QueueRow {
+  return {
+    name,
+    favour,
+    figures: {
+      [name]: { title, unit: "jobs/s", better: "higher", ...(target !== undefined && { target }) },
+      ...cpuFigures(name),
+    },
+    async run(turn) {
+      const { queue, jobs, client } = turn;
+      await warmUp(turn);
+      const count = Math.ceil(jobs / 6);
+      const stop = await queue.work(500, async () => {});
+      await sleep(500);
+      let next = 0;
+      const { seconds, cpu } = await cost(turn.postmaster, async () => {
+        const pusher = async () => {
+          while (next < count) await queue.push(payload(next++));
+        };
+        await Promise.all(Array.from({ length: 10 }, pusher));
+      });
+      while (!(await isEmpty(queue, client))) await sleep(10);
+      await stop();
+      return { [name]: count / seconds, ...cpuPerJob(name, cpu, count) };
+    },
+  };
+}
 
 /** From the call of push to the first line of the handler, one job at a time, with a worker that has nothing else to do. */
 const start: QueueRow = {
@@ -202,7 +206,8 @@ export const rows: readonly QueueRow[] = [
   runRow(500, 1, 2, { limit: 22 }),
   runRow(10, 3, 1.3),
   pushBulk,
-  pushSingle,
+  pushRow("push-single", "latency", "push, 1 a call, 10 in flight, worker listening", 2.5),
+  pushRow("push-polled", "throughput", "push, 1 a call, 10 in flight, peers' workers polling"),
   start,
   longTransaction,
 ];
