@@ -182,6 +182,14 @@ describe("floors", () => {
     await db.realTime();
   });
 
+  test("that name a lane twice count as the lower one", async () => {
+    await push(db, "old", "p_run_at => '2001-01-01'");
+    await push(db, "new", "p_run_at => '2003-01-01'");
+    const at = (year: number): unknown => ({ priority: 0, fair_seq: 0, scheduled_at: `${year}-01-01T00:00:00Z` });
+    expect(payloads(await from([at(2002), at(2000)]))).toEqual(["old", "new"]);
+    expect(await value(db, "select cardinality(job_ids) from queue.leases")).toBe(2);
+  });
+
   test("of no lane claim nothing, and of another form are refused", async () => {
     await push(db);
     expect(await from([])).toEqual([]);

@@ -303,6 +303,10 @@ describe("push_batch", () => {
       value(db, "select queue.push_batch('t', 'q', array['1', '2']::jsonb[], p_unique_keys => array['a'])"),
       "batch_length 22023",
     );
+    await refuses(
+      value(db, "select queue.push_batch('t', 'q', array['1']::jsonb[], p_tags => array_fill('t'::text, array[51]))"),
+      "tags_limit 22023",
+    );
     expect(await value(db, "select count(*)::int from queue.jobs")).toBe(0);
   });
 

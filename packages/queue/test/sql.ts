@@ -1,6 +1,5 @@
 // What the tests of the SQL functions share.
-import type { Queryable } from "@howdah/core";
-import { toHowdahError } from "@howdah/core";
+import { HowdahError, type Queryable, toHowdahError } from "@howdah/core";
 import { expect } from "vitest";
 
 /** A row of queue.jobs as `pg` reads it. */
@@ -83,8 +82,8 @@ export async function refuses(call: Promise<unknown>, code: string): Promise<voi
     () => undefined,
     (reason: unknown) => toHowdahError(reason),
   );
-  expect(error && `${error.code} ${error.sqlstate}`).toBe(code);
-  expect(error?.module).toBe("queue");
+  if (error !== undefined && !(error instanceof HowdahError)) throw error;
+  expect(error && `${error.module} ${error.code} ${error.sqlstate}`).toBe(`queue ${code}`);
 }
 
 /** Empties what jobs leave behind. */

@@ -163,6 +163,7 @@ create or replace function queue.purge_queue(p_namespace text, p_queue text) ret
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
@@ -173,10 +174,15 @@ begin
   perform queue._check_queue(p_namespace, p_queue);
 
   delete from queue.jobs j
-  where j.namespace = v_namespace
-    and j.queue = v_queue
-    and j.phase < 9
-    and j.status = 'pending';
+  where j.ctid = any (array(
+    select waiting.ctid
+    from queue.jobs waiting
+    where waiting.namespace = v_namespace
+      and waiting.queue = v_queue
+      and waiting.phase < 9
+      and waiting.status = 'pending'
+    for update skip locked
+  ));
   get diagnostics v_count = row_count;
 
   perform queue._audit(p_namespace, 'queue.purged', 'queue', p_queue, null,
@@ -186,7 +192,7 @@ end
 $$;
 
 comment on function queue.purge_queue(text, text) is
-'Delete all jobs of a queue that have not started.
+'Delete all jobs of a queue that have not started, but for those that somebody is claiming.
 
 p_namespace  the tenant that owns the queue
 p_queue      the queue

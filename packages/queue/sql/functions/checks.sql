@@ -55,12 +55,12 @@ begin
       howdah.fail('queue', 'limit_null', 'limit is null', '22004', null,
         'Say how many rows at most.')
     when p_limit < 1 then
-      howdah.fail('queue', 'not_positive', format('limit is %s, it must be positive', p_limit),
-        '22023',
+      howdah.fail('queue', 'not_positive',
+        format('limit is %s, it must be positive', p_limit), '22023',
         jsonb_build_object('field', 'limit', 'actual', p_limit))
     else
-      howdah.fail('queue', 'limit_too_large', format('limit is %s, at most %s is allowed', p_limit,
-        p_most), '22023',
+      howdah.fail('queue', 'limit_too_large',
+        format('limit is %s, at most %s is allowed', p_limit, p_most), '22023',
         jsonb_build_object('field', 'limit', 'limit', p_most, 'actual', p_limit))
   end;
 end
@@ -84,16 +84,18 @@ $$;
 
 comment on function queue._check_batch(int, int) is 'Refuse a batch of too many items.';
 
-create or replace function queue._check_positive(p_field text, p_value interval,
-  p_code text default 'not_positive')
-returns void
+create or replace function queue._check_positive(
+  p_field text,
+  p_value interval,
+  p_code text default 'not_positive'
+) returns void
 language plpgsql
 immutable
 as $$
 begin
   if p_value <= interval '0' then
-    perform howdah.fail('queue', p_code, format('%s is %s, it must be positive', p_field, p_value),
-      '22023',
+    perform howdah.fail('queue', p_code,
+      format('%s is %s, it must be positive', p_field, p_value), '22023',
       jsonb_build_object('field', p_field, 'actual', p_value));
   end if;
 end
@@ -108,8 +110,8 @@ immutable
 as $$
 begin
   if p_delay < interval '0' then
-    perform howdah.fail('queue', 'not_positive', format('delay is %s, it must not be negative',
-      p_delay), '22023',
+    perform howdah.fail('queue', 'not_positive',
+      format('delay is %s, it must not be negative', p_delay), '22023',
       jsonb_build_object('field', 'delay', 'actual', p_delay));
   end if;
 end
@@ -135,22 +137,25 @@ $$;
 comment on function queue._check_fence(bigint, bigint) is
 'Refuse a settling call that names no job or no fence.';
 
-create or replace function queue._check_fences(p_job_ids bigint[], p_fences bigint[],
-  p_code text default 'batch_length')
-returns void
+create or replace function queue._check_fences(
+  p_job_ids bigint[],
+  p_fences bigint[],
+  p_code text default 'batch_length'
+) returns void
 language plpgsql
 immutable
 as $$
+declare
+  v_job_ids int := coalesce(cardinality(p_job_ids), 0);
+  v_fences int := coalesce(cardinality(p_fences), 0);
 begin
-  if coalesce(cardinality(p_job_ids), 0) <> coalesce(cardinality(p_fences), 0) then
+  if v_job_ids <> v_fences then
     perform howdah.fail('queue', p_code,
-      format('%s job ids but %s fences', coalesce(cardinality(p_job_ids), 0),
-      coalesce(cardinality(p_fences), 0)),
-      '22023', jsonb_build_object('job_ids', coalesce(cardinality(p_job_ids), 0),
-        'fences', coalesce(cardinality(p_fences), 0)),
+      format('%s job ids but %s fences', v_job_ids, v_fences), '22023',
+      jsonb_build_object('job_ids', v_job_ids, 'fences', v_fences),
       'Give one fence per job, in the same order.');
   end if;
-  perform queue._check_batch(cardinality(p_job_ids));
+  perform queue._check_batch(v_job_ids);
   if array_position(p_job_ids, null) is not null then
     perform howdah.fail('queue', 'job_id_null', 'a job_id of the batch is null', '22004');
   end if;
@@ -283,15 +288,16 @@ begin
     perform howdah.fail('queue', 'unique_key_null', 'throttle needs a unique key', '22004', null,
       'Give the key of which one push in that time is accepted.');
   end if;
-  if cardinality(p_tags) > 50 or exists (select 1 from unnest(p_tags) as t(tag)
-    where length(t.tag) > 256) then
+  if cardinality(p_tags) > 50
+    or exists (select 1 from unnest(p_tags) as t(tag) where length(t.tag) > 256)
+  then
     perform howdah.fail('queue', 'tags_limit',
       'at most 50 tags of at most 256 characters are allowed', '22023',
       jsonb_build_object('field', 'tags', 'limit', 50, 'actual', cardinality(p_tags)));
   end if;
   if p_on_conflict not in ('skip', 'replace', 'debounce', 'raise') then
-    perform howdah.fail('queue', 'on_conflict_invalid', format('on_conflict is %L', p_on_conflict),
-      '22023',
+    perform howdah.fail('queue', 'on_conflict_invalid',
+      format('on_conflict is %L', p_on_conflict), '22023',
       jsonb_build_object('field', 'on_conflict', 'actual', p_on_conflict),
       'Use skip, replace, debounce or raise.');
   end if;
@@ -367,9 +373,9 @@ begin
     perform queue._check_positive('visibility_timeout', p_visibility_timeout);
   end if;
   if jsonb_typeof(p_floors) <> 'array' then
-    perform howdah.fail('queue', 'floors_invalid', format('floors is a JSON %s, not an array',
-      jsonb_typeof(p_floors)),
-      '22023', jsonb_build_object('field', 'floors'),
+    perform howdah.fail('queue', 'floors_invalid',
+      format('floors is a JSON %s, not an array', jsonb_typeof(p_floors)), '22023',
+      jsonb_build_object('field', 'floors'),
       'Give [{"priority", "fair_seq", "scheduled_at"}], one per lane.');
   end if;
 end

@@ -115,14 +115,12 @@ declare
 begin
   insert into queue.jobs (
     namespace, queue, payload, priority, max_attempts, tags, metadata, concurrency_key, fair_key,
-    schedule_name, actor_id,
-    request_id, on_behalf_of, reason
+    schedule_name, actor_id, request_id, on_behalf_of, reason
   )
   values (
     p_letter.namespace, p_queue, p_letter.payload, p_letter.priority, p_letter.max_attempts,
-    p_letter.tags, p_letter.metadata,
-    p_letter.concurrency_key, p_letter.fair_key, p_letter.schedule_name, v_actor ->> 'actor_id',
-    v_actor ->> 'request_id',
+    p_letter.tags, p_letter.metadata, p_letter.concurrency_key, p_letter.fair_key,
+    p_letter.schedule_name, v_actor ->> 'actor_id', v_actor ->> 'request_id',
     v_actor ->> 'on_behalf_of', v_actor ->> 'reason'
   )
   returning id into v_id;
@@ -133,8 +131,7 @@ begin
     and d.id = p_letter.id;
 
   perform queue._audit(p_letter.namespace, 'dead_letter.retried', 'dead_letter', p_letter.id::text,
-    null,
-    jsonb_build_object('queue', p_queue, 'job_id', v_id));
+    null, jsonb_build_object('queue', p_queue, 'job_id', v_id));
   perform queue._ring(p_letter.namespace, p_queue, s.notify, 'id', v_id,
     jsonb_build_object('retry_of_dead_letter', p_letter.id))
   from queue._settings(p_letter.namespace, p_queue collate "C") s;

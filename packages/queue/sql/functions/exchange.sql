@@ -69,8 +69,7 @@ begin
     if coalesce(cardinality(v_tids), 0) < cardinality(p_ack_ids) then
       return query
       select 'lost', a.id, a.fence, null::int, null::int, null::jsonb, null::jsonb, null::int,
-        null::timestamptz,
-        null::bigint, null::bigint, null::jsonb
+        null::timestamptz, null::bigint, null::bigint, null::jsonb
       from unnest(p_ack_ids, p_ack_fences) as a(id, fence)
       where v_fences is null or a.fence <> all (v_fences);
     end if;
@@ -108,8 +107,7 @@ begin
     updated_at = howdah.now()
   where j.ctid = any (v_tids)
   returning 'job', j.id, j.fence_token, j.attempts, j.max_attempts, j.payload, j.metadata,
-    j.priority, j.scheduled_at,
-    j.fair_seq, v_lease_id, j.trace;
+    j.priority, j.scheduled_at, j.fair_seq, v_lease_id, j.trace;
 end
 $$;
 

@@ -216,8 +216,7 @@ begin
     select *
     from jsonb_to_recordset(p_counters) as c(
       queue text, bucket timestamptz, completed bigint, retried bigint, dead bigint, lost bigint,
-      wait_hist bigint[],
-      run_hist bigint[]
+      wait_hist bigint[], run_hist bigint[]
     )
     order by c.queue, c.bucket
   loop
@@ -229,8 +228,7 @@ begin
     then
       perform howdah.fail('queue', 'counters_invalid',
         'a counter has no bucket, is negative, or has a histogram of other than 16 numbers',
-        '22023',
-        jsonb_build_object('field', 'counters', 'actual', to_jsonb(v_item)));
+        '22023', jsonb_build_object('field', 'counters', 'actual', to_jsonb(v_item)));
     end if;
 
     insert into queue.metrics as m (
@@ -238,9 +236,8 @@ begin
     )
     values (
       v_namespace, v_item.queue, date_trunc('minute', v_item.bucket), v_worker_id,
-      coalesce(v_item.completed, 0),
-      coalesce(v_item.retried, 0), coalesce(v_item.dead, 0), coalesce(v_item.lost, 0),
-      v_item.wait_hist, v_item.run_hist
+      coalesce(v_item.completed, 0), coalesce(v_item.retried, 0), coalesce(v_item.dead, 0),
+      coalesce(v_item.lost, 0), v_item.wait_hist, v_item.run_hist
     )
     on conflict (namespace, queue, bucket, source) do update
     set completed = m.completed + excluded.completed,

@@ -60,7 +60,12 @@ create or replace function queue.list_jobs(
   error text,
   unique_key text,
   progress jsonb,
+  trace jsonb,
+  schedule_name text,
   actor_id text,
+  request_id text,
+  on_behalf_of text,
+  reason text,
   searched int,
   cursor text
 )
@@ -93,7 +98,8 @@ begin
   select j.id, j.queue, queue._state(j.phase, j.status), j.status, j.priority, j.payload, j.tags,
     j.metadata, j.attempts, j.max_attempts, j.scheduled_at, j.created_at, j.updated_at, j.locked_by,
     j.locked_at, j.visibility_timeout_at, j.completed_at, j.error, j.unique_key, j.progress,
-    j.actor_id, cardinality(v_ids),
+    j.trace, j.schedule_name, j.actor_id, j.request_id, j.on_behalf_of, j.reason,
+    cardinality(v_ids),
     jsonb_build_object('id', j.id, 'queue', j.queue, 'priority', j.priority, 'fair_seq', j.fair_seq,
       'scheduled_at', j.scheduled_at, 'locked_at', j.locked_at, 'completed_at', j.completed_at,
       'concurrency_key', j.concurrency_key)::text
@@ -129,8 +135,9 @@ p_search     the id, the unique key, or a part of the payload or the error, amon
              jobs from the cursor on
 Returns      id, queue, state, status, priority, payload, tags, metadata, attempts, max_attempts,
              scheduled_at, created_at, updated_at, locked_by, locked_at, visibility_timeout_at,
-             completed_at, error, unique_key, progress, actor_id; searched (how many jobs were
-             looked at) and cursor (where the next page begins)
+             completed_at, error, unique_key, progress, trace, schedule_name, actor_id, request_id,
+             on_behalf_of, reason; searched (how many jobs were looked at) and cursor (where the
+             next page begins)
 Errors       queue.limit_null (22004), queue_empty (22026), queue_too_long (22001),
              queue_invalid_chars, queue_whitespace, state_invalid, cursor_invalid, not_positive,
              limit_too_large (22023), tenant_mismatch (42501)

@@ -43,11 +43,11 @@ declare
 begin
   if p_floors is not null then
     for v_lane in
-      select f.priority, coalesce(f.fair_seq, 0) as fair_seq,
+      select distinct on (f.priority) f.priority, coalesce(f.fair_seq, 0) as fair_seq,
         coalesce(f.scheduled_at, '-infinity') as scheduled_at
-      from jsonb_to_recordset(p_floors) as f(priority int, fair_seq bigint,
-        scheduled_at timestamptz)
-      order by f.priority desc
+      from jsonb_to_recordset(p_floors)
+        as f(priority int, fair_seq bigint, scheduled_at timestamptz)
+      order by f.priority desc, 2, 3
     loop
       select array_agg(c.ctid), array_agg(c.id) into v_tids, v_ids
       from (
@@ -81,8 +81,8 @@ begin
   end if;
 
   loop
-    select array_agg(c.ctid), array_agg(c.id), bool_or(c.expires_at <= v_due) into tids, ids,
-      v_expired
+    select array_agg(c.ctid), array_agg(c.id), bool_or(c.expires_at <= v_due)
+    into tids, ids, v_expired
     from (
       select j.ctid, j.id, j.expires_at
       from queue.jobs j
@@ -159,8 +159,8 @@ declare
   v_tids tid[];
   v_ids bigint[];
 begin
-  select s.is_paused, coalesce(p_visibility_timeout, s.visibility_timeout) into v_paused,
-    v_visibility_timeout
+  select s.is_paused, coalesce(p_visibility_timeout, s.visibility_timeout)
+  into v_paused, v_visibility_timeout
   from queue._settings(v_namespace, v_queue) s;
   if v_paused then
     return;
@@ -209,8 +209,8 @@ begin
   perform howdah.guard('queue', p_namespace);
   perform queue._check_queue(p_namespace, p_queue);
   perform queue._check_claim(p_namespace, p_worker_id, p_visibility_timeout);
-  return query select * from queue._claim(p_namespace, p_queue, 1, p_worker_id,
-    p_visibility_timeout);
+  return query
+  select * from queue._claim(p_namespace, p_queue, 1, p_worker_id, p_visibility_timeout);
 end
 $$;
 
@@ -304,8 +304,7 @@ begin
     where exists (
       select 1 from queue.jobs j
       where j.namespace = v_namespace and j.queue = u.queue collate "C" and j.phase = 1
-        and j.status = 'pending'
-        and j.scheduled_at <= v_due
+        and j.status = 'pending' and j.scheduled_at <= v_due
     ) or exists (
       select 1 from queue.jobs j
       where j.namespace = v_namespace and j.queue = u.queue collate "C" and j.phase = 0
@@ -313,8 +312,8 @@ begin
     )
     order by u.place
   loop
-    return query select * from queue._claim(p_namespace, v_queue, 1, p_worker_id,
-      p_visibility_timeout);
+    return query
+    select * from queue._claim(p_namespace, v_queue, 1, p_worker_id, p_visibility_timeout);
     exit when found;
   end loop;
 end

@@ -52,13 +52,12 @@ begin
   if p_priority not between -1000 and 1000 or v_max_attempts not between 1 and 30 then
     perform queue._check_numbers(p_priority, v_max_attempts);
   end if;
-  if num_nonnulls(p_delay, p_expires_in, p_throttle, p_unique_key, p_concurrency_key, p_fair_key,
-    p_tags, p_metadata,
-    p_trace) > 0 or p_on_conflict is distinct from 'skip'
+  if p_on_conflict is distinct from 'skip' or num_nonnulls(p_delay, p_expires_in, p_throttle,
+    p_unique_key, p_concurrency_key, p_fair_key, p_tags, p_metadata, p_trace) > 0
   then
     perform queue._check_options(p_namespace, p_queue, p_delay, p_expires_in, p_throttle,
-      p_unique_key,
-      p_concurrency_key, p_fair_key, p_tags, p_metadata, p_trace, p_on_conflict, v_max_bytes);
+      p_unique_key, p_concurrency_key, p_fair_key, p_tags, p_metadata, p_trace, p_on_conflict,
+      v_max_bytes);
   end if;
 
   if p_throttle is not null then
@@ -78,8 +77,8 @@ begin
       set payload = p_payload,
         priority = coalesce(p_priority, 0),
         scheduled_at = case
-          when p_on_conflict = 'debounce' then least(v_scheduled_at,
-            j.created_at + 10 * (v_scheduled_at - v_now))
+          when p_on_conflict = 'debounce'
+          then least(v_scheduled_at, j.created_at + 10 * (v_scheduled_at - v_now))
           else v_scheduled_at
         end,
         phase = case when j.phase > 1 then j.phase when v_scheduled_at > v_now then 0 else 1 end,
@@ -95,17 +94,15 @@ begin
 
     insert into queue.jobs (
       namespace, queue, payload, scheduled_at, phase, expires_at, priority, max_attempts,
-      unique_key, concurrency_key,
-      fair_key, tags, metadata, keep_result, trace, actor_id, request_id, on_behalf_of, reason
+      unique_key, concurrency_key, fair_key, tags, metadata, keep_result, trace, actor_id,
+      request_id, on_behalf_of, reason
     )
     values (
       v_namespace, v_queue, p_payload, v_scheduled_at,
-      case when v_scheduled_at > v_now then 0 else 1 end,
-      v_now + p_expires_in, coalesce(p_priority, 0), v_max_attempts, v_unique_key,
-      p_concurrency_key, p_fair_key,
+      case when v_scheduled_at > v_now then 0 else 1 end, v_now + p_expires_in,
+      coalesce(p_priority, 0), v_max_attempts, v_unique_key, p_concurrency_key, p_fair_key,
       coalesce(p_tags, '{}'), p_metadata, p_keep_result, p_trace, v_actor ->> 'actor_id',
-      v_actor ->> 'request_id',
-      v_actor ->> 'on_behalf_of', v_actor ->> 'reason'
+      v_actor ->> 'request_id', v_actor ->> 'on_behalf_of', v_actor ->> 'reason'
     )
     on conflict (namespace, queue, unique_key) where unique_key is not null and phase < 9 do nothing
     returning id into v_id;
@@ -128,8 +125,7 @@ begin
     if p_on_conflict = 'raise' then
       perform howdah.fail('queue', 'duplicate_job',
         format('a job with unique key %L waits or runs in queue %s', p_unique_key, p_queue),
-        '23505',
-        jsonb_build_object('queue', p_queue, 'unique_key', p_unique_key));
+        '23505', jsonb_build_object('queue', p_queue, 'unique_key', p_unique_key));
     end if;
     return null;
   end if;
@@ -174,8 +170,7 @@ Errors             queue.queue_null, payload_null, unique_key_null (22004), queu
                    unique_key_too_long, concurrency_key_too_long, fair_key_too_long, tags_limit,
                    not_positive, on_conflict_invalid (22023), duplicate_job (23505), tenant_mismatch
                    (42501)
-Example            select queue.push(''acme'', ''mail'', ''{"to": "bob@example.com"}'', p_delay =>
-                   ''5 minutes'');';
+Example            select queue.push(''acme'', ''mail'', ''{"to": "bob"}'', ''5 minutes'');';
 
 create or replace function queue.push_batch(
   p_namespace text,
@@ -227,15 +222,19 @@ begin
     from unnest(p_payloads) as i(payload)
     where octet_length(i.payload::text) > v_max_bytes;
   end if;
-  if num_nonnulls(p_tags, p_unique_keys, p_delays, p_concurrency_keys, p_fair_keys, p_metadata,
-    p_priorities) > 0 then
+  if p_tags is not null then
+    perform queue._check_options(p_namespace, p_queue, null, null, null, null, null, null, p_tags,
+      null, null, 'skip', v_max_bytes);
+  end if;
+  if num_nonnulls(p_unique_keys, p_delays, p_concurrency_keys, p_fair_keys, p_metadata,
+    p_priorities) > 0
+  then
     perform queue._check_lengths(v_size, cardinality(p_unique_keys), cardinality(p_delays),
-      cardinality(p_concurrency_keys),
-      cardinality(p_fair_keys), cardinality(p_metadata), cardinality(p_priorities));
+      cardinality(p_concurrency_keys), cardinality(p_fair_keys), cardinality(p_metadata),
+      cardinality(p_priorities));
     perform queue._check_numbers(i.priority, v_max_attempts),
       queue._check_options(p_namespace, p_queue, i.delay, null, null, i.unique_key,
-      i.concurrency_key, i.fair_key, p_tags,
-        i.metadata, null, 'skip', v_max_bytes)
+        i.concurrency_key, i.fair_key, null, i.metadata, null, 'skip', v_max_bytes)
     from unnest(p_unique_keys, p_delays, p_concurrency_keys, p_fair_keys, p_metadata, p_priorities)
       as i(unique_key, delay, concurrency_key, fair_key, metadata, priority);
   end if;
@@ -245,16 +244,14 @@ begin
 
   insert into queue.jobs (
     id, namespace, queue, payload, scheduled_at, phase, priority, max_attempts, unique_key,
-    concurrency_key, fair_key, tags,
-    metadata, actor_id, request_id, on_behalf_of, reason
+    concurrency_key, fair_key, tags, metadata, actor_id, request_id, on_behalf_of, reason
   )
   overriding system value
   select i.id, v_namespace, v_queue, i.payload, v_now + coalesce(i.delay, interval '0'),
     case when i.delay > interval '0' then 0 else 1 end, coalesce(i.priority, p_priority, 0),
-    v_max_attempts, i.unique_key,
-    i.concurrency_key, i.fair_key, coalesce(p_tags, '{}'), i.metadata, v_actor ->> 'actor_id',
-    v_actor ->> 'request_id',
-    v_actor ->> 'on_behalf_of', v_actor ->> 'reason'
+    v_max_attempts, i.unique_key, i.concurrency_key, i.fair_key, coalesce(p_tags, '{}'),
+    i.metadata, v_actor ->> 'actor_id', v_actor ->> 'request_id', v_actor ->> 'on_behalf_of',
+    v_actor ->> 'reason'
   from unnest(v_ids, p_payloads, p_unique_keys, p_delays, p_concurrency_keys, p_fair_keys,
     p_metadata, p_priorities)
     as i(id, payload, unique_key, delay, concurrency_key, fair_key, metadata, priority)
@@ -297,5 +294,4 @@ p_priorities        priorities
 Returns             the ids in the order of p_payloads, null where a job was skipped; {} for no
                     payloads
 Errors              those of push, and queue.batch_too_large, batch_length (22023)
-Example             select queue.push_batch(''acme'', ''mail'', array[''{"to": "a"}'', ''{"to":
-                    "b"}'']::jsonb[]);';
+Example             select queue.push_batch(''acme'', ''mail'', array[''{}'', ''[]'']::jsonb[]);';

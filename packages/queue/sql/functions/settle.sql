@@ -141,15 +141,12 @@ begin
   )
   insert into queue.dead_letters (
     namespace, queue, original_job_id, payload, priority, tags, metadata, attempts, max_attempts,
-    last_error, reason_code,
-    errors, concurrency_key, fair_key, schedule_name, actor_id, request_id, on_behalf_of, reason,
-    created_at
+    last_error, reason_code, errors, concurrency_key, fair_key, schedule_name, actor_id,
+    request_id, on_behalf_of, reason, created_at
   )
   select d.namespace, d.queue, d.id, d.payload, d.priority, d.tags, d.metadata, d.attempts,
-    d.max_attempts, d.error,
-    p_reason_code, d.errors, d.concurrency_key, d.fair_key, d.schedule_name, d.actor_id,
-    d.request_id, d.on_behalf_of,
-    d.reason, d.created_at
+    d.max_attempts, d.error, p_reason_code, d.errors, d.concurrency_key, d.fair_key,
+    d.schedule_name, d.actor_id, d.request_id, d.on_behalf_of, d.reason, d.created_at
   from dead d;
 end
 $$;
@@ -314,6 +311,7 @@ create or replace function queue.nack(
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
@@ -372,6 +370,7 @@ create or replace function queue.fail(
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
 as $$
 begin
   perform howdah.guard('queue', p_namespace);

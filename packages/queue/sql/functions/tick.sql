@@ -118,8 +118,10 @@ as $$
   )
   select least(
     (select min(d.scheduled_at) from delayed d),
-    (select min(s.next_run_at) from queue.schedules s where s.namespace = p_namespace collate "C"
-    and s.is_active)
+    (
+      select min(s.next_run_at) from queue.schedules s
+      where s.namespace = p_namespace collate "C" and s.is_active
+    )
   )
 $$;
 
@@ -133,8 +135,8 @@ declare
   v_namespace text collate "C" := p_namespace;
 begin
   return exists (
-    select 1 from queue.leases l where l.namespace = v_namespace
-    and l.expires_at <= clock_timestamp()
+    select 1 from queue.leases l
+    where l.namespace = v_namespace and l.expires_at <= clock_timestamp()
   );
 end
 $$;
