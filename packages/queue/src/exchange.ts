@@ -106,6 +106,7 @@ export class Exchange {
       }
       this.busy++;
       try {
+        await lane.open();
         if (source.settlements.length > 0) await this.settle(lane, source);
         await this.trade(lane, source);
         failures = 0;
@@ -187,7 +188,6 @@ export class Exchange {
     const now = performance.now();
     if (rows.some((row) => row.attempts === null)) rows = this.takeLost(rows, done);
     outcomes.complete(done);
-    if (source.doneLeases.length > 0) source.flushSoon();
     if (limit === 0) return;
     if (isSweep) source.swept(startedAt, now);
     source.accept(rows, session, now);
@@ -218,6 +218,7 @@ export class Exchange {
         const values = [namespace, arrayText(claims, "id"), arrayText(claims, "fence")];
         await lane.query(releaseText, "howdah_queue_release", values);
         for (const claim of claims) outcomes.forget(claim);
+        source.watch.wake();
       } else {
         const values = [namespace, settlementsJson(some)];
         const rows = await lane.query<{ job_id: string; outcome: string }>(settleText, "howdah_queue_settle", values);
@@ -230,7 +231,6 @@ export class Exchange {
       source.settlements = some.concat(source.settlements);
       throw error;
     }
-    if (source.doneLeases.length > 0) source.flushSoon();
   }
 }
 

@@ -2,7 +2,7 @@
 import { type Duration, type Fn, fn } from "@howdah/core";
 import type { DeadLetter } from "./dead-letters.ts";
 import type { JobId } from "./job.ts";
-import type { JobRecord, PulledJob, QueueStats, Stats } from "./queue.ts";
+import type { JobEntry, JobRecord, PulledJob, QueueStats, Stats } from "./queue.ts";
 import type { Schedule, ScheduleEntry } from "./schedules.ts";
 
 interface HeldArgs {
@@ -455,9 +455,10 @@ export const getQueueStats = fn<{ queue?: string | undefined }, QueueStats[]>("q
   isReadOnly: true,
 });
 
-const recordColumns = {
+const entryColumnsOfJob = {
   id: "bigint",
   queue: "text",
+  state: "text",
   status: "text",
   payload: "jsonb",
   priority: "int",
@@ -465,6 +466,7 @@ const recordColumns = {
   maxAttempts: "int",
   scheduledAt: "timestamptz",
   createdAt: "timestamptz",
+  updatedAt: "timestamptz",
   lockedBy: "text",
   lockedAt: "timestamptz",
   visibilityTimeoutAt: "timestamptz",
@@ -474,9 +476,13 @@ const recordColumns = {
   tags: "text[]",
   metadata: "jsonb",
   progress: "jsonb",
+  actorId: "text",
+} as const;
+const { state: _state, ...sharedColumns } = entryColumnsOfJob;
+const recordColumns = {
+  ...sharedColumns,
   trace: "jsonb",
   scheduleName: "text",
-  actorId: "text",
   requestId: "text",
   onBehalfOf: "text",
   reason: "text",
@@ -498,10 +504,10 @@ export const listJobs = fn<
     cursor?: string | undefined;
     search?: string | undefined;
   },
-  (JobRecord & { cursor: string | null })[]
+  JobEntry[]
 >("queue.list_jobs", {
   args: { queue: "text", state: "text", tags: "text[]", limit: "int", cursor: "text", search: "text" },
   returns: "rows",
-  columns: { ...recordColumns, cursor: "text" },
+  columns: { ...entryColumnsOfJob, searched: "int", cursor: "text" },
   isReadOnly: true,
 });

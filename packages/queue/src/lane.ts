@@ -26,10 +26,15 @@ export class Lane {
     return this.query<ClaimedRow>(exchangeText, "howdah_queue_exchange", values);
   }
 
+  /** Has a connection ready, so that a failure from here on means that the statement may have been run. */
+  async open(): Promise<Connection> {
+    this.connection ??= await this.db.driver.acquire();
+    return this.connection;
+  }
+
   /** Runs a statement on the lane's connection. */
   async query<R>(text: string, name: string, values: unknown[]): Promise<R[]> {
-    const connection = this.connection ?? (await this.db.driver.acquire());
-    this.connection = connection;
+    const connection = await this.open();
     try {
       const { rows } = await connection.query<R>(this.isPrepared ? { text, name, values } : { text, values });
       if (this.db.driver.isSingle) this.release();

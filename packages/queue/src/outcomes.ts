@@ -71,6 +71,7 @@ export class Outcomes {
     if (--batch.left === 0) {
       batch.source.batches.delete(batch);
       batch.source.doneLeases.push(batch.leaseId);
+      batch.source.flushSoon();
     }
   }
 }

@@ -112,8 +112,8 @@ export interface PulledJob<Payload = unknown> extends Held {
   trace: unknown;
 }
 
-/** A job as an operator sees it. */
-export interface JobRecord {
+/** What all views of a job for operators have. */
+interface JobView {
   id: JobId;
   queue: string;
   status: "pending" | "running" | "completed" | "dead" | "cancelled";
@@ -123,6 +123,7 @@ export interface JobRecord {
   maxAttempts: number;
   scheduledAt: Date;
   createdAt: Date;
+  updatedAt: Date;
   lockedBy: string | null;
   lockedAt: Date | null;
   visibilityTimeoutAt: Date | null;
@@ -132,9 +133,25 @@ export interface JobRecord {
   tags: string[];
   metadata: unknown;
   progress: unknown;
+  actorId: string | null;
+}
+
+/** The state of a job in one word: its status, and of pending jobs what they wait for. */
+export type JobState = "ready" | "delayed" | "parked" | "blocked" | "running" | "completed" | "dead" | "cancelled";
+
+/** A job in a list. */
+export interface JobEntry extends JobView {
+  state: JobState;
+  /** How many jobs were looked at for this page. */
+  searched: number;
+  /** Give it as `cursor` to go on after this job. */
+  cursor: string;
+}
+
+/** A job with all its particulars. */
+export interface JobRecord extends JobView {
   trace: unknown;
   scheduleName: string | null;
-  actorId: string | null;
   requestId: string | null;
   onBehalfOf: string | null;
   reason: string | null;
@@ -143,12 +160,13 @@ export interface JobRecord {
 /** Which jobs to list. */
 export interface ListOptions {
   queue?: string;
-  state?: string;
+  state?: JobState;
+  /** Tags that the job must have, all of them. */
   tags?: readonly string[];
   limit?: number;
   /** The `cursor` of the last row of the page before. */
   cursor?: string;
-  /** An id, a unique key, or a part of payload or error; looks at the newest 20,000 rows. */
+  /** The id, the unique key, or a part of the payload or the error, among the first 20,000 jobs from the cursor on. */
   search?: string;
 }
 
@@ -354,7 +372,7 @@ export class Queue<Defs extends Definitions = Definitions> extends ModuleClient 
   }
 
   /** Lists jobs in pages. */
-  listJobs(options: ListOptions = {}): Promise<(JobRecord & { cursor: string | null })[]> {
+  listJobs(options: ListOptions = {}): Promise<JobEntry[]> {
     return this.run(sql.listJobs, { ...options });
   }
 
@@ -430,7 +448,8 @@ export class Queue<Defs extends Definitions = Definitions> extends ModuleClient 
       {
         db: this.database,
         namespace,
-        isListening: this.isListening,
+        // A single connection cannot hold a bell against its own pushes.
+        isListening: this.isListening && !this.database.driver.isSingle,
         handlers: handlers as Readonly<Record<string, Handler<never, never>>>,
         definitions: this.definitions ?? {},
         pushFrom:

@@ -40,6 +40,7 @@ export class Watch {
 
   /** Somebody pushed, or, after a gap, may have pushed. */
   ring(isGap: boolean): void {
+    if (this.heat === "hot") void this.setup.bell?.disarm(); // rung while awake: let pushes be cheap
     this.hasRung = true;
     this.wake(isGap);
   }
@@ -55,12 +56,11 @@ export class Watch {
 
   /** Draws the conclusion from a claim that was begun after `wakes` wake-ups. */
   claimed(taken: number, limit: number, isSweep: boolean, wakes: number, now: number): void {
-    const { source, setup } = this;
+    const { source } = this;
     if (taken > 0) {
       this.hasRung = false;
       this.pollDelay = 0;
     }
-    if (taken > 1) void setup.bell?.disarm(); // this is no trickle: let pushes be cheap
     if (taken >= limit || this.wakes !== wakes || (!isSweep && source.isSweepDue(now))) this.heat = "hot";
     else if (isSweep && taken === 0) this.rest();
     else this.heat = "warm";

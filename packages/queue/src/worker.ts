@@ -26,7 +26,7 @@ const lastWords = 1000;
 /** A queue that has come to rest has the clock looked at soon: a job may have been pushed with a delay. */
 const restTick = 500;
 
-const settingsText = `select extract(epoch from visibility_timeout) * 1000 as visibility_ms
+const settingsText = `select extract(epoch from visibility_timeout) * 1000 as visibility_ms, notify = 'off' as is_silent
 from queue.get_queue_settings($1, $2)`;
 
 const workerOptions = z.strictObject({
@@ -154,7 +154,7 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
       db,
       namespace,
       laneCount: db.driver.isSingle ? 1 : lanes,
-      isPrepared: isListening && !db.driver.isSingle,
+      isPrepared: isListening,
       concurrency,
       sources,
       crew: this.crew,
@@ -190,7 +190,7 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
     this.wakeAll();
   }
 
-  /** Waits until nothing is ready in its queues and all it claimed is settled. The worker goes on. */
+  /** Waits until nothing is ready in its queues, unless it is paused, and all it claimed is settled. The worker goes on. */
   async drain(): Promise<void> {
     await this.start();
     this.wakeAll();
@@ -232,7 +232,9 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
   private async addSource(name: string, handler: Handler<never, never>): Promise<void> {
     const { db, namespace, isListening, definitions } = this.setup;
     const { concurrency, perQueue, prefetch, visibilityTimeout } = this.options;
-    const { rows } = await db.query<{ visibility_ms: string }>(settingsText, [namespace, name]).catch(rethrow);
+    const { rows } = await db
+      .query<{ visibility_ms: string; is_silent: boolean }>(settingsText, [namespace, name])
+      .catch(rethrow);
     const options = {
       name,
       schema: definitions[name]?.schema,
@@ -242,12 +244,13 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
       prefetch,
       visibilityTimeout: milliseconds(visibilityTimeout ?? Number(rows[0]?.visibility_ms)),
     };
-    const bell = isListening
-      ? new Doorbell(db, namespace, name, {
-          onRing: (isGap) => source.watch.ring(isGap),
-          onError: (error) => this.report(error),
-        })
-      : undefined;
+    const bell =
+      isListening && !rows[0]?.is_silent
+        ? new Doorbell(db, namespace, name, {
+            onRing: (isGap) => source.watch.ring(isGap),
+            onError: (error) => this.report(error),
+          })
+        : undefined;
     const watch = {
       bell,
       pollInterval: this.pollInterval,
@@ -292,6 +295,7 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
     this.state = "stopped";
     for (const source of this.sources) source.stop();
     await Promise.allSettled([this.control?.stop(), ...this.doorbells.map((bell) => bell.close())]);
+    this.onChange();
   }
 
   /** The deadline has passed: handlers are told, and the jobs of those that do not listen go back without them. */
@@ -313,8 +317,10 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
   }
 
   private isAtRest(): boolean {
-    const isCold = this.sources.every((source) => source.watch.heat === "cold");
-    return isCold && this.crew.active === 0 && this.exchange.isFlushed;
+    const isCold = ({ watch }: Source): boolean => watch.heat === "cold";
+    return (
+      (this.state !== "running" || this.sources.every(isCold)) && this.crew.active === 0 && this.exchange.isFlushed
+    );
   }
 
   /** Waits for a condition, for at most so long. */

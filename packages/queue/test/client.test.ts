@@ -238,6 +238,21 @@ describe("operating", () => {
     expect(await codeOf(schedules.create("never", "mail", {}, { cron: "0 0 30 2 *" }))).toBe("cron_never");
   });
 
+  test("jobs are listed in pages, by state, tag and text", async () => {
+    const queue = createQueue(db, { namespace: tenant() });
+    await queue.pushBatch("mail", ["one", "two", "three"], { tags: ["x"] });
+    await queue.push("mail", "later", { delay: "1h" });
+    const first = await queue.listJobs({ queue: "mail", state: "ready", limit: 2 });
+    expect(first).toMatchObject([
+      { payload: "one", state: "ready" },
+      { payload: "two", state: "ready" },
+    ]);
+    const cursor = first[1]?.cursor ?? "";
+    expect(await queue.listJobs({ queue: "mail", state: "ready", cursor })).toMatchObject([{ payload: "three" }]);
+    expect(await queue.listJobs({ search: "lat" })).toMatchObject([{ payload: "later", state: "delayed" }]);
+    expect(await queue.listJobs({ tags: ["x"] })).toHaveLength(3);
+  });
+
   test("a paused queue hands out nothing; a purge deletes what waits", async () => {
     const queue = createQueue(db, { namespace: tenant() });
     await queue.pushBatch("mail", [1, 2]);

@@ -114,7 +114,7 @@ test("a listener whose backend is terminated listens again and hears the next pu
   expect(await completed).toMatchObject({ payload: 1 });
 });
 
-test("pushes ring while the only worker sleeps, and are silent while it works", async () => {
+test("pushes ring while the only worker sleeps, and are silent once it has been rung awake", async () => {
   const namespace = tenant();
   const queue = createQueue(db, { namespace, queues: { mail: defineQueue("mail") } });
   await queue.sync();
@@ -130,6 +130,8 @@ test("pushes ring while the only worker sleeps, and are silent while it works", 
   await vi.waitFor(sleeper);
   await queue.pushBatch("mail", [1, 2]);
   await vi.waitFor(() => expect(heard).toHaveLength(1));
+  await vi.waitFor(async () => expect(await queue.queueStats("mail")).toMatchObject([{ running: "2" }]));
+  await queue.push("mail", 4);
   await vi.waitFor(() => expect(sleeper()).rejects.toThrow());
   await queue.push("mail", 3);
   const last = new Promise<void>((done) => {
@@ -139,7 +141,7 @@ test("pushes ring while the only worker sleeps, and are silent while it works", 
   });
   resolve();
   await last;
-  expect(heard).toHaveLength(1);
+  expect(heard).toHaveLength(2);
   await foreign.stop();
 });
 

@@ -184,6 +184,23 @@ describe("running jobs", () => {
     await completed;
   });
 
+  test("a paused worker's drain waits for what runs, and a stop ends a drain that waits", async () => {
+    const queue = createQueue(db, { namespace: tenant() });
+    await queue.pushBatch("mail", [1, 2]);
+    const { promise, resolve } = gate();
+    const worker = queue.worker({ mail: () => promise }, { concurrency: 1 });
+    const started = next(worker, "job:start");
+    await worker.start();
+    await started;
+    worker.pause();
+    const drained = worker.drain();
+    resolve();
+    await drained;
+    expect(await queue.stats()).toMatchObject({ totalJobs: "1", pending: "1" });
+    worker.resume();
+    await Promise.all([worker.drain(), worker.stop()]);
+  });
+
   test("a schedule's jobs are pushed by the worker's clock", async () => {
     const queue = createQueue(db, { namespace: tenant() });
     await queue.schedules.create("tick", "mail", { from: "schedule" }, { every: "100ms" });
