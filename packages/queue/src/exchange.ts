@@ -147,10 +147,12 @@ export class Exchange {
   private async trade(lane: Lane, source: Source): Promise<void> {
     const { namespace, leases, outcomes, crew } = this.setup;
     const { session } = leases;
-    const { done, doneLeases, watch } = source;
+    const { done, watch } = source;
     const limit = this.wanted(source);
     source.isFlushDue = false;
-    if (limit === 0 && done.length === 0 && doneLeases.length === 0) return;
+    if (limit === 0 && done.length === 0 && source.doneLeases.length === 0) return;
+    const { doneLeases } = source;
+    const endedLeases = doneLeases.concat(board(done));
     source.done = [];
     source.doneLeases = [];
     const startedAt = performance.now();
@@ -169,7 +171,7 @@ export class Exchange {
         `${source.options.visibilityTimeout} milliseconds`,
         arrayText(done, "id"),
         arrayText(done, "fence"),
-        doneLeases.length > 0 ? `{${doneLeases.join(",")}}` : null,
+        endedLeases.length > 0 ? `{${endedLeases.join(",")}}` : null,
         isSweep ? null : source.floorsJson(),
       ]);
     } catch (error) {
@@ -177,6 +179,7 @@ export class Exchange {
         for (const claim of done) claim.isUnsure = true;
         leases.renew(session);
       }
+      for (const { batch } of done) batch.riding = 0;
       source.done = done.concat(source.done);
       source.doneLeases = doneLeases.concat(source.doneLeases);
       source.flushSoon();
@@ -235,6 +238,16 @@ export class Exchange {
 }
 
 const isReturned = ({ outcome }: Settlement): boolean => outcome === "release";
+
+/** Puts acknowledgements on an exchange, and answers the leases that end with it. */
+function board(claims: readonly Claim[]): string[] {
+  const ended: string[] = [];
+  for (const { batch, state } of claims) {
+    if (state === "ended" && ++batch.riding === batch.left) ended.push(batch.leaseId);
+  }
+  for (const { batch } of claims) if (batch.riding < batch.left) batch.riding = 0;
+  return ended;
+}
 
 /** An array of numbers as PostgreSQL reads it, null for none. */
 function arrayText(claims: readonly Claim[], key: "id" | "fence"): string | null {

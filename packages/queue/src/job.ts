@@ -47,6 +47,8 @@ export interface Batch {
   readonly claimedAt: number;
   /** How many of them are not settled yet. */
   left: number;
+  /** How many of those are on their way in one exchange; if it is all of them, their lease ends with it. */
+  riding: number;
 }
 
 /**

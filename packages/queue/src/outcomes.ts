@@ -68,10 +68,10 @@ export class Outcomes {
     claim.state = "gone";
     const { batch } = claim;
     batch.session.left--;
-    if (--batch.left === 0) {
-      batch.source.batches.delete(batch);
-      batch.source.doneLeases.push(batch.leaseId);
-      batch.source.flushSoon();
-    }
+    if (--batch.left > 0) return;
+    batch.source.batches.delete(batch);
+    if (batch.riding > 0) return; // the exchange that settled its last jobs ended its lease
+    batch.source.doneLeases.push(batch.leaseId);
+    batch.source.flushSoon();
   }
 }

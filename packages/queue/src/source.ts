@@ -12,9 +12,9 @@ const autoAhead = 20;
 const autoMost = 500;
 /** A batch of a given size is cut to this many milliseconds of work, so that no job waits long for its turn. */
 const givenAhead = 1000;
-/** A claim without floors that takes less than this is no burden; a slower one is made seldom. */
+/** A claim without floors that takes less than this is no burden; slower ones may take up a twentieth of the time. */
 const cheapClaim = 2;
-const minSweep = 250;
+const sweepShare = 20;
 
 interface Floor {
   priority: number;
@@ -60,6 +60,7 @@ export class Source {
   private floors: Floor[] = [];
   private sweptAt = Number.NEGATIVE_INFINITY;
   private sweepEvery = 0;
+  private lastSweep = 0;
   private measuredAt = 0;
   private measuredFinished = 0;
   /** Jobs per millisecond, once known. */
@@ -115,6 +116,7 @@ export class Source {
       claims: [],
       claimedAt: now,
       left: rows.length,
+      riding: 0,
     };
     this.batches.add(batch);
     session.left += rows.length;
@@ -206,8 +208,10 @@ export class Source {
   /** Remembers what a claim without floors cost. */
   swept(startedAt: number, now: number): void {
     const duration = now - startedAt;
+    const cost = Math.min(duration, this.lastSweep); // one slow answer may have any reason
+    this.lastSweep = duration;
     this.sweptAt = now;
-    this.sweepEvery = duration < cheapClaim ? 0 : Math.max(minSweep, 20 * duration);
+    this.sweepEvery = cost < cheapClaim ? 0 : sweepShare * cost;
     this.floors = [];
   }
 

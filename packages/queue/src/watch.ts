@@ -10,6 +10,9 @@ const shortestPoll = 20;
 /** The longest time between two looks while a bell cannot be had, because others sleep or push. */
 const longestPoll = 1000;
 
+/** So many rings without a rest in between mean that the worker is busy. */
+const manyRings = 2;
+
 /** What a watch needs of its worker. */
 export interface WatchSetup {
   bell: Doorbell | undefined;
@@ -17,8 +20,8 @@ export interface WatchSetup {
   isRunning(): boolean;
   /** The queue is worth a look. */
   onWake(): void;
-  /** All of the queue was looked at in vain; `hasRung` if somebody rang for it. */
-  onRest(hasRung: boolean): void;
+  /** All of the queue was looked at in vain, `isRiddle` if somebody rang and yet nothing was found. */
+  onRest(isRiddle: boolean): void;
 }
 
 /** Decides when a worker looks at one queue. */
@@ -30,7 +33,9 @@ export class Watch {
   private readonly setup: WatchSetup;
   private timer: NodeJS.Timeout | undefined;
   private pollDelay = 0;
-  private hasRung = false;
+  /** How often somebody rang since the last rest, and whether a claim found something since. */
+  private rings = 0;
+  private hasFound = false;
   private isArming = false;
 
   constructor(source: Source, setup: WatchSetup) {
@@ -40,8 +45,7 @@ export class Watch {
 
   /** Somebody pushed, or, after a gap, may have pushed. */
   ring(isGap: boolean): void {
-    if (this.heat === "hot") void this.setup.bell?.disarm(); // rung while awake: let pushes be cheap
-    this.hasRung = true;
+    if (++this.rings > manyRings) void this.setup.bell?.disarm(); // awake for long: let pushes be cheap
     this.wake(isGap);
   }
 
@@ -58,7 +62,7 @@ export class Watch {
   claimed(taken: number, limit: number, isSweep: boolean, wakes: number, now: number): void {
     const { source } = this;
     if (taken > 0) {
-      this.hasRung = false;
+      this.hasFound = true;
       this.pollDelay = 0;
     }
     if (taken >= limit || this.wakes !== wakes || (!isSweep && source.isSweepDue(now))) this.heat = "hot";
@@ -80,8 +84,9 @@ export class Watch {
       this.poll();
       if (bell && !this.isArming) void this.arm(bell);
     }
-    onRest(this.hasRung);
-    this.hasRung = false;
+    onRest(this.rings > 0 && !this.hasFound);
+    this.rings = 0;
+    this.hasFound = false;
   }
 
   private async arm(bell: Doorbell): Promise<void> {

@@ -146,7 +146,9 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
       onStray: onError,
       onFree: (source) => {
         this.exchange.unparkFor(source);
-        if (this.crew.active === 0) this.onChange();
+        if (this.crew.active > 0) return;
+        if (source.done.length === 1) this.exchange.flush(); // a lone job: nothing will come that it could ride with
+        this.onChange();
       },
       onSettlement: () => this.exchange.unpark(),
     });
@@ -256,7 +258,7 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
       pollInterval: this.pollInterval,
       isRunning: () => this.state === "running",
       onWake: () => this.exchange.unpark(),
-      onRest: (hasRung: boolean) => this.tickIn(hasRung ? 0 : restTick),
+      onRest: (isRiddle: boolean) => this.tickIn(isRiddle ? 0 : restTick), // maybe a job that is due later
     };
     const source: Source = new Source(options, watch, () => this.exchange.unpark());
     this.sources.push(source);

@@ -114,7 +114,7 @@ test("a listener whose backend is terminated listens again and hears the next pu
   expect(await completed).toMatchObject({ payload: 1 });
 });
 
-test("pushes ring while the only worker sleeps, and are silent once it has been rung awake", async () => {
+test("pushes ring while the only worker sleeps, and are silent once it is busy", async () => {
   const namespace = tenant();
   const queue = createQueue(db, { namespace, queues: { mail: defineQueue("mail") } });
   await queue.sync();
@@ -132,6 +132,7 @@ test("pushes ring while the only worker sleeps, and are silent once it has been 
   await vi.waitFor(() => expect(heard).toHaveLength(1));
   await vi.waitFor(async () => expect(await queue.queueStats("mail")).toMatchObject([{ running: "2" }]));
   await queue.push("mail", 4);
+  await queue.push("mail", 5);
   await vi.waitFor(() => expect(sleeper()).rejects.toThrow());
   await queue.push("mail", 3);
   const last = new Promise<void>((done) => {
@@ -141,7 +142,7 @@ test("pushes ring while the only worker sleeps, and are silent once it has been 
   });
   resolve();
   await last;
-  expect(heard).toHaveLength(2);
+  expect(heard).toHaveLength(3);
   await foreign.stop();
 });
 
