@@ -1,7 +1,8 @@
 // node src/main.ts core|queue [options]; see ../README.md.
 import { mkdirSync, writeFileSync } from "node:fs";
+import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
-import { asJson, type Figure, report, table } from "./report.ts";
+import { asJson, type Figure, report, round, table } from "./report.ts";
 import { openServer } from "./server.ts";
 import { collect, type Options, type Suite } from "./suite.ts";
 
@@ -41,19 +42,20 @@ function readArguments(): { name: string; suite: () => Promise<Suite>; options: 
   return { name, suite, options: { only: values.only, rounds, jobs, server: values.server }, json: values.json };
 }
 
-async function run({ name, suite: load, options, json }: ReturnType<typeof readArguments>) {
-  const suite = await load();
+async function run({ name, suite: loadSuite, options, json }: ReturnType<typeof readArguments>) {
+  const suite = await loadSuite();
   const names = suite.rows.map((row) => row.name);
   const unknown = options.only.find((row) => !names.includes(row));
   if (unknown) throw new UsageError(`there is no row ${unknown}; the rows are ${names.join(", ")}`);
 
+  const load = round(loadavg()[0] ?? 0);
   const server = await openServer(options.server);
   try {
     const samples = await collect(suite, server, options, (line) => console.error(line));
     const versions = { node: process.versions.node, postgresql: server.version, ...suite.versions };
     const settings = { rounds: options.rounds, ...suite.settings(options), ...server.settings };
     const figures = Object.assign({}, ...suite.rows.map((row) => row.figures)) as Record<string, Figure>;
-    const result = report({ suite: name, versions, settings, ours: suite.ours }, figures, samples);
+    const result = report({ suite: name, versions, settings, ours: suite.ours, load }, figures, samples);
     const text = asJson(result);
     if (options.only.length === 0) {
       const folder = new URL("../results/", import.meta.url);

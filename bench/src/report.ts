@@ -19,7 +19,8 @@ export type Samples = Record<string, Record<string, number[]>>;
 export interface Report {
   suite: string;
   date: string;
-  machine: { cpu: string; cores: number; memoryGb: number; platform: string };
+  /** `load` is how many processes wanted to run in the minute before: above 0.5 or so, trust CPU times and not the clock. */
+  machine: { cpu: string; cores: number; memoryGb: number; platform: string; load: number };
   versions: Record<string, string>;
   settings: Record<string, string | number>;
   /** Which of the systems is ours; the others are its peers. */
@@ -31,15 +32,15 @@ export interface Report {
 }
 
 /** Three significant digits: the rest is noise. */
-const round = (number: number) => Number(number.toPrecision(3));
+export const round = (number: number) => Number(number.toPrecision(3));
 
 /** Computes medians and ratios of the figures that were measured. */
 export function report(
-  head: Pick<Report, "suite" | "versions" | "settings" | "ours">,
+  head: Pick<Report, "suite" | "versions" | "settings" | "ours"> & { load: number },
   figures: Record<string, Figure>,
   samples: Samples,
 ): Report {
-  const { suite, versions, settings, ours } = head;
+  const { suite, versions, settings, ours, load } = head;
   const result: Report = {
     suite,
     date: new Date().toISOString(),
@@ -48,6 +49,7 @@ export function report(
       cores: cpus().length,
       memoryGb: Math.round(totalmem() / 2 ** 30),
       platform: `${process.platform} ${process.arch}`,
+      load,
     },
     versions,
     settings,
@@ -96,7 +98,7 @@ export function table({ suite, machine, versions, settings, ours, ratios, figure
   });
   return [
     `${suite}: ${pairs(versions)}`,
-    `${machine.cores} cores of ${machine.cpu}, ${machine.memoryGb} GB; medians; ${pairs(settings)}`,
+    `${machine.cores} cores of ${machine.cpu}, ${machine.memoryGb} GB, load before ${machine.load}; medians; ${pairs(settings)}`,
     "",
     ...align([["", ...systems, "ratio", "wanted"], ...lines], 1, systems.length),
     "",
