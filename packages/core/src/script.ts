@@ -1,3 +1,4 @@
+import { milliseconds } from "./duration.ts";
 import { withCore } from "./migrate.ts";
 import type { Module, ModuleFile } from "./module.ts";
 
@@ -23,8 +24,6 @@ export function script(modules: readonly Module[], options: ScriptOptions = {}):
   return [
     `-- Howdah: ${title}. Apache-2.0. Generated; run it as often as you like.`,
     dialect.open,
-    "set local search_path = pg_catalog, pg_temp;",
-    "set local client_min_messages = warning;",
     ...all.flatMap((module) => moduleParts(module, dialect)),
     ...(options.grants === undefined ? [] : all.slice(1).map((module) => grant(module, options.grants ?? ""))),
     "commit;",
@@ -39,30 +38,44 @@ interface Dialect {
   file(module: Module, file: ModuleFile): string;
 }
 
-const lock = "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('howdah.migrate', 0))";
-const psqlLock = `${lock} as howdah_lock \\gset`;
+// A script cannot try and try again as migrate does, and while it waits it would hold up an index that is built concurrently.
+// So it does not wait for ever: neither for the lock, nor for the tables, whose traffic would queue up behind it.
+const takeLock = (end: string): string =>
+  `set local lock_timeout = '1min';
+select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('howdah.migrate', 0))${end}
+set local lock_timeout = '5s';
+set local search_path = pg_catalog, pg_temp;
+set local client_min_messages = warning;`;
+const psqlLock = takeLock(" as howdah_lock \\gset");
 
 const psql: Dialect = {
   open: `\\set ON_ERROR_STOP on\n\\set QUIET on\nbegin;\n${psqlLock}`,
   when: (condition, body) => `select ${condition} as howdah_run \\gset\n\\if :howdah_run\n${body}\n\\endif`,
   file: (module, file) => {
-    const inside = `${atVersion(file, psql, file.text.trimEnd())}\n${record(module, file)}`;
+    const inside = `${atVersion(file, psql, textOf(file))}\n${record(module, file)}`;
     if (file.inTransaction) return psql.when(isDue(module, file), inside);
-    const outside = `commit;\n${inside}\nbegin;\n${psqlLock}\nset local search_path = pg_catalog, pg_temp;`;
+    const outside = `commit;\n${inside}\nbegin;\n${psqlLock}`;
     return psql.when(isDue(module, file), outside);
   },
 };
 
 const plain: Dialect = {
-  open: `begin;\n${lock};`,
+  open: `begin;\n${takeLock(";")}`,
   when: (condition, body) => `do $howdah$\nbegin\n  if ${condition} then\n${body}\n  end if;\nend\n$howdah$;`,
   file: (module, file) => {
-    const text = file.inTransaction ? file.text : file.text.replace(/\bconcurrently\b/i, "");
-    const run = `execute $howdah_file$\n${text.trimEnd()}\n$howdah_file$;`;
+    const text = file.inTransaction ? textOf(file) : textOf(file).replace(/\bconcurrently\b/gi, "");
+    const run = `execute $howdah_file$\n${text}\n$howdah_file$;`;
     const guarded = file.minVersion === 0 ? run : `if ${hasVersion(file)} then\n${run}\nend if;`;
     return plain.when(isDue(module, file), `${guarded}\n${record(module, file)}`);
   },
 };
+
+/** A file's text with an end to its last statement, and with its own patience for locks. */
+function textOf({ text, lockTimeout, inTransaction }: ModuleFile): string {
+  const whole = `${text.trimEnd()}\n;`;
+  if (lockTimeout === undefined || !inTransaction) return whole;
+  return `set local lock_timeout = ${milliseconds(lockTimeout)};\n${whole}\nset local lock_timeout = '5s';`;
+}
 
 function moduleParts(module: Module, dialect: Dialect): string[] {
   const manifest = literal(JSON.stringify(module.manifest));
@@ -70,11 +83,10 @@ function moduleParts(module: Module, dialect: Dialect): string[] {
   const name = literal(module.name);
   const versioned = module.files.filter((file) => file.kind === "versioned");
   const repeatable = module.files.filter((file) => file.kind === "repeatable");
-  const ledger = module.name === "howdah" ? [] : [installedBefore(module)];
   return [
     `-- Module ${module.name} ${module.release}`,
-    ...ledger,
-    ...(ledger.length === 0 ? [] : [uneditedOnly(module, versioned)]),
+    ...(module.name === "howdah" ? [] : [installedBefore(module)]),
+    ...(module.name === "howdah" || versioned.length === 0 ? [] : [uneditedOnly(module, versioned)]),
     ...versioned.map((file) => `-- ${module.name}: ${file.path}\n${dialect.file(module, file)}`),
     ...(hasFunctions
       ? [
@@ -135,15 +147,23 @@ function isDue(module: Module, file: ModuleFile): string {
 /** False in a database that a later release of the module has migrated. */
 const notNewer = (module: Module): string =>
   `not exists (select from howdah.modules where module = '${module.name}' and ` +
-  `(api > ${module.api} or pg_catalog.string_to_array(release, '.')::int[] > ` +
-  `pg_catalog.string_to_array('${module.release.replace(/[^\d.].*$/, "")}', '.')::int[]))`;
+  `(api > ${module.api} or ${numbers("release")} > ${numbers(literal(module.release))}))`;
 
+/** The numbers of a release, without what marks it as a preview. */
+const numbers = (release: string): string =>
+  `pg_catalog.string_to_array(pg_catalog.substring(${release}, '^[0-9]+(?:[.][0-9]+)*'), '.')::int[]`;
+
+/** Notes a file as applied. After a versioned one all repeatables are due, as they may tell of what it made anew. */
 const record = (module: Module, file: ModuleFile): string =>
   `insert into howdah.migrations (module, file, kind, checksum, release)
 values ('${module.name}', '${file.path}', '${file.kind}', '${file.checksum}', ${literal(module.release)})
 on conflict (module, file) do update
 set checksum = excluded.checksum, release = excluded.release, applied_at = excluded.applied_at,
-  applied_by = excluded.applied_by;`;
+  applied_by = excluded.applied_by;${
+    file.kind === "versioned"
+      ? `\ndelete from howdah.migrations where module = '${module.name}' and kind = 'repeatable';`
+      : ""
+  }`;
 
 const hasVersion = (file: ModuleFile): string =>
   `pg_catalog.current_setting('server_version_num')::int >= ${file.minVersion * 10_000}`;

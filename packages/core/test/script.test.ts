@@ -4,13 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestDatabase, testDatabase } from "@howdah/testing";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { coreModule, defineModule, migrate, script, status } from "../src/index.ts";
+import { coreModule, defineModule, type Module, migrate, script, status } from "../src/index.ts";
 
 const files = {
   "migrations/0001_tables.sql":
     "create schema shop; create table shop.orders (namespace text, id int, primary key (namespace, id));",
   "migrations/0002_index.sql":
-    "-- howdah: no-transaction\ncreate index concurrently if not exists orders_id_idx on shop.orders (id);",
+    "-- howdah: no-transaction\n-- Built concurrently.\ncreate index concurrently if not exists orders_id_idx on shop.orders (id);",
   "migrations/0003_future.sql": "-- howdah: min-version 99\ncreate table shop.future ();",
   "functions/label.sql": `create or replace function shop.label() returns text language plpgsql as $$ begin return ':x \\'; end $$;`,
 };
@@ -40,9 +40,10 @@ function psql(sql: string): string {
 const sent = (sql: string): Promise<unknown> => db.pool.query(sql);
 
 describe.each([
-  ["psql", hasPsql, async () => psql(script([shop()]))],
-  ["a driver", true, () => sent(script([shop()], { plain: true }))],
-])("a script sent by %s", (name, isHere, install) => {
+  ["psql", hasPsql, async (module: Module) => psql(script([module]))],
+  ["a driver", true, (module: Module) => sent(script([module], { plain: true }))],
+])("a script sent by %s", (name, isHere, run) => {
+  const install = (module = shop()) => run(module);
   const suffix = isHere ? "" : ` (skipped: no ${name} on the path)`;
 
   test.skipIf(!isHere)(`installs twice in a row, and then migrate has nothing to do${suffix}`, async () => {
@@ -86,6 +87,41 @@ describe.each([
     await db.query("drop schema shop cascade");
     await install();
     expect((await migrate(db, [shop()])).modules).toEqual([]);
+  });
+
+  test.skipIf(!isHere)(`runs every repeatable file after a new versioned one${suffix}`, async () => {
+    const before = { ...files, "functions/policies.sql": "alter table shop.orders enable row level security" };
+    const again = "-- Made anew.\ndrop table shop.orders;\ncreate table shop.orders (namespace text, id int) -- open";
+    const after = shop("1.1.0", { ...before, "migrations/0004_again.sql": again });
+    await install(shop("1.0.0", before));
+    await install(after);
+    const { rows } = await db.query("select relrowsecurity from pg_class where oid = 'shop.orders'::regclass");
+    expect(rows).toEqual([{ relrowsecurity: true }]);
+    expect((await migrate(db, [after])).modules).toEqual([]);
+  });
+
+  test.skipIf(!isHere)(`compares previews of a release by their numbers${suffix}`, async () => {
+    await install(shop("1.1.0-next.0"));
+    await install(shop("1.1.0-next.1"));
+    await install(shop("1.0.0"));
+    expect((await status(db, [shop("1.1.0-next.1")]))[1]?.state).toBe("current");
+  });
+
+  test.skipIf(!isHere)(`installs a module of functions alone${suffix}`, async () => {
+    const module = shop("1.0.0", { "functions/all.sql": "create schema if not exists shop" });
+    await install(module);
+    expect((await migrate(db, [module])).modules).toEqual([]);
+  });
+
+  test.skipIf(!isHere)(`waits for locks as long as a file says, else 5 s${suffix}`, async () => {
+    const seen = "create table shop.patience as select current_setting('lock_timeout') as own";
+    await install(
+      shop("1.0.0", {
+        "migrations/0001_own.sql": `-- howdah: lock-timeout 700ms\ncreate schema shop; ${seen}`,
+        "migrations/0002_usual.sql": "alter table shop.patience add usual text default current_setting('lock_timeout')",
+      }),
+    );
+    expect((await db.query("select own, usual from shop.patience")).rows).toEqual([{ own: "700ms", usual: "5s" }]);
   });
 });
 
