@@ -1,4 +1,4 @@
-import { type TestDatabase, type TestRole, testDatabase } from "@howdah/testing";
+import { race, type TestDatabase, type TestRole, testDatabase } from "@howdah/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { defineModule, migrate, toHowdahError } from "../src/index.ts";
 
@@ -95,6 +95,34 @@ test("revoke_module takes everything and says whether there was something to tak
   expect((await revoke()).rows).toEqual([{ had: true }]);
   expect(await mayCall()).toEqual([]);
   expect((await revoke()).rows).toEqual([{ had: false }]);
+});
+
+test("a role that all is taken from can be dropped", async () => {
+  await db.query("create role leaver");
+  await db.query(
+    "select howdah.grant_module('shop', 'leaver', 'admin'), howdah.grant_module('howdah', 'leaver', 'view')",
+  );
+  await db.query("select howdah.revoke_module('howdah', 'leaver')");
+  await db.query("set role leaver; select howdah.enter('acme'); reset role");
+  await db.query("select howdah.revoke_module('shop', 'leaver')");
+  await db.query("drop role leaver");
+});
+
+test("access to howdah itself takes nothing from a role of a module", async () => {
+  await grant("use");
+  await role.grant("howdah", "view");
+  await role.query("select howdah.enter('acme', '{}', true), howdah.verify()");
+  await db.query("select howdah.revoke_module('howdah', $1)", [role.name]);
+  await role.query("select howdah.enter('acme', '{}', true)");
+  await expect(role.query("select howdah.verify()")).rejects.toThrow(/permission denied/);
+});
+
+test("many grants at once wait for each other", async () => {
+  const roles = await Promise.all(["one", "two", "three"].map((name) => db.role(name)));
+  const outcomes = await race(db, 6, (client, i) =>
+    client.query("select howdah.grant_module('shop', $1, $2)", [roles[i % 3]?.name, i < 3 ? "use" : "view"]),
+  );
+  expect(outcomes.map((outcome) => outcome.status)).toEqual(Array(6).fill("fulfilled"));
 });
 
 test.each([

@@ -46,6 +46,7 @@ begin
         ), ''));
   end if;
 
+  perform howdah._lock_grants();
   insert into howdah.grants (module, role_name, access)
   values (p_module, p_role, p_access)
   on conflict (module, role_name) do update
@@ -75,12 +76,14 @@ as $$
 declare
   v_had boolean;
 begin
+  perform howdah._lock_grants();
   delete from howdah.grants g
   where g.module = p_module and g.role_name = p_role;
   v_had := found;
 
   if v_had and exists (select 1 from pg_roles r where r.rolname = p_role) then
     perform howdah._take_all(p_module, p_role);
+    perform howdah._take_all('howdah', p_role);
     perform howdah.apply_grants('howdah');
   end if;
   return v_had;
@@ -106,6 +109,7 @@ declare
   v_grant record;
   v_function regprocedure;
 begin
+  perform howdah._lock_grants();
   delete from howdah.grants g
   where not exists (select 1 from pg_roles r where r.rolname = g.role_name);
 
@@ -126,23 +130,21 @@ begin
       execute format('revoke all on schema %I from public', v_module.module);
     end if;
 
+    perform howdah._take_all(v_module.module, g.role_name)
+    from howdah.grants g
+    where v_module.module in (g.module, 'howdah')
+    group by g.role_name;
+
     for v_grant in
       select g.role_name, g.access
       from howdah.grants g
       where g.module = v_module.module
-      union all
-      select distinct g.role_name, 'context'
+      union
+      select g.role_name, 'context'
       from howdah.grants g
       where v_module.module = 'howdah'
         and g.module <> 'howdah'
-        and not exists (
-          select 1
-          from howdah.grants own
-          where own.module = 'howdah'
-            and own.role_name = g.role_name
-        )
     loop
-      perform howdah._take_all(v_module.module, v_grant.role_name);
       execute format('grant usage on schema %I to %I', v_module.module, v_grant.role_name);
       for v_function in
         select p.oid::regprocedure
@@ -204,6 +206,15 @@ $$;
 
 comment on function howdah._is_granted(jsonb, name, boolean, text) is
 'Whether an access of a module includes a function.';
+
+create or replace function howdah._lock_grants() returns void
+language sql
+as $$
+  select pg_advisory_xact_lock(hashtextextended('howdah.grants', 0))
+$$;
+
+comment on function howdah._lock_grants() is
+'Let one transaction at a time change rights, of which PostgreSQL would fail the second one.';
 
 create or replace function howdah._take_all(p_module text, p_role name) returns void
 language plpgsql
