@@ -441,7 +441,8 @@ export class Queue<Defs extends Definitions = Definitions> extends ModuleClient 
    * It holds `lanes` connections of the pool as long as it runs, and one more to listen.
    */
   worker(handlers: Handlers<Defs>, options: WorkerOptions = {}): Worker {
-    for (const queue of Object.keys(handlers)) this.known(queue);
+    const given = Object.entries(handlers).filter(([, handler]) => handler !== undefined);
+    for (const [queue] of given) this.known(queue);
     const { namespace } = this.context;
     if (namespace == null) throw invalid("namespace_null", "a worker serves one namespace", { sqlstate: "22004" });
     return new Worker(
@@ -450,7 +451,7 @@ export class Queue<Defs extends Definitions = Definitions> extends ModuleClient 
         namespace,
         // A single connection cannot hold a bell against its own pushes.
         isListening: this.isListening && !this.database.driver.isSingle,
-        handlers: handlers as Readonly<Record<string, Handler<never, never>>>,
+        handlers: Object.fromEntries(given) as Readonly<Record<string, Handler<never, never>>>,
         definitions: this.definitions ?? {},
         pushFrom:
           (job: Job) =>

@@ -15,6 +15,8 @@ const givenAhead = 1000;
 /** A claim without floors that takes less than this is no burden; slower ones may take up a twentieth of the time. */
 const cheapClaim = 2;
 const sweepShare = 20;
+/** While claims come back full, even cheap ones are made only so often: starting at a floor is cheaper still. */
+const busySweep = 10;
 
 interface Floor {
   priority: number;
@@ -58,6 +60,8 @@ export class Source {
   private queued: Claim[] = [];
   private head = 0;
   private floors: Floor[] = [];
+  /** Whether the last claim got all it asked for. */
+  isFull = false;
   private sweptAt = Number.NEGATIVE_INFINITY;
   private sweepEvery = 0;
   private lastSweep = 0;
@@ -187,12 +191,13 @@ export class Source {
 
   /** Whether the next claim must look at the whole queue. */
   isSweepDue(now: number): boolean {
-    return this.floors.length === 0 || now >= this.sweptAt + this.sweepEvery;
+    return this.floors.length === 0 || this.sweepsIn(now) === 0;
   }
 
   /** How long until a claim looks at the whole queue again. */
   sweepsIn(now: number): number {
-    return Math.max(0, this.sweptAt + this.sweepEvery - now);
+    const every = this.isFull ? Math.max(this.sweepEvery, busySweep) : this.sweepEvery;
+    return Math.max(0, this.sweptAt + every - now);
   }
 
   /** Makes the next claim look at the whole queue. */

@@ -65,7 +65,8 @@ export class Watch {
       this.hasFound = true;
       this.pollDelay = 0;
     }
-    if (taken >= limit || this.wakes !== wakes || (!isSweep && source.isSweepDue(now))) this.heat = "hot";
+    source.isFull = taken >= limit;
+    if (source.isFull || this.wakes !== wakes || (!isSweep && source.isSweepDue(now))) this.heat = "hot";
     else if (isSweep && taken === 0) this.rest();
     else this.heat = "warm";
     if (this.heat === "warm" && !isSweep) this.sleep(source.sweepsIn(now));

@@ -17,7 +17,7 @@ import type { Handler } from "./handler.ts";
 import type { Job } from "./job.ts";
 import { Leases } from "./leases.ts";
 import { duration, parseOptions } from "./options.ts";
-import { type JobEvents, Outcomes } from "./outcomes.ts";
+import { type Emitter, type JobEvents, Outcomes } from "./outcomes.ts";
 import { errorText } from "./settle.ts";
 import { Source } from "./source.ts";
 
@@ -115,7 +115,11 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
     this.id = workerId ?? `${hostname()}/${process.pid}/${++count}`;
     this.pollInterval = milliseconds(pollInterval ?? (isListening ? "5s" : "1s"));
     const onError = (error: unknown): void => this.report(error);
-    const outcomes = new Outcomes(this);
+    const emitter: Emitter = {
+      listenerCount: (event) => this.listenerCount(event),
+      emit: (event, ...args) => this.tell(event, ...(args as never)),
+    };
+    const outcomes = new Outcomes(emitter);
     const leases = new Leases({
       db,
       namespace,
@@ -140,7 +144,7 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
         pushFrom: (claim) => setup.pushFrom(claim),
       },
       onStart: (claim) => {
-        if (this.listenerCount("job:start") > 0) this.emit("job:start", claim);
+        if (this.listenerCount("job:start") > 0) this.tell("job:start", claim);
       },
       onLost: (claim) => outcomes.lose(claim),
       onStray: onError,
@@ -345,14 +349,33 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
   private onChange(): void {
     for (const waiter of [...this.waiters]) if (waiter.isMet()) waiter.resolve(true);
     const isIdle = this.state === "running" && this.isAtRest();
-    if (isIdle && !this.isIdle) this.emit("worker:idle");
+    if (isIdle && !this.isIdle) this.tell("worker:idle");
     this.isIdle = isIdle;
   }
 
-  /** Tells what went wrong, without ever failing itself. */
+  /** Emits an event; what a listener throws must not keep jobs from being settled. */
+  private tell<Event extends keyof WorkerEvents>(event: Event, ...args: WorkerEvents[Event]): boolean {
+    try {
+      return (this as EventEmitter).emit(event, ...args);
+    } catch (error) {
+      if (event === "worker:error") this.warn(error);
+      else this.report(error);
+      return true;
+    }
+  }
+
+  /** Tells what went wrong. */
   private report(error: unknown): void {
-    this.options.onError?.(error);
-    if (this.emit("worker:error", error) || this.options.onError) return;
+    const { onError } = this.options;
+    try {
+      onError?.(error);
+    } catch (thrown) {
+      this.warn(thrown);
+    }
+    if (!this.tell("worker:error", error) && !onError) this.warn(error);
+  }
+
+  private warn(error: unknown): void {
     process.emitWarning(`queue worker ${this.id}: ${errorText(error)}`);
   }
 }

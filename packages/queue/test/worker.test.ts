@@ -358,6 +358,30 @@ describe("failing jobs", () => {
     expect(seen).toEqual({ to: 4, copies: 1 });
   });
 
+  test("listeners that throw do no harm", async () => {
+    const namespace = tenant();
+    const queue = createQueue(db, { namespace });
+    await queue.pushBatch("mail", [1, 2, 3]);
+    const errors: unknown[] = [];
+    const onError = (error: unknown) => {
+      errors.push((error as Error).message);
+      throw new Error("onError");
+    };
+    let ran = 0;
+    const worker = queue.worker({ mail: () => void ran++ }, { onError });
+    for (const event of ["job:start", "job:complete", "worker:error"] as const) {
+      worker.on(event, () => {
+        throw new Error(event);
+      });
+    }
+    const warnings = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+    await worker.run({ until: "empty" });
+    warnings.mockRestore();
+    expect(ran).toBe(3);
+    expect(errors).toEqual(expect.arrayContaining(["job:start", "job:complete"]));
+    expect(await jobsOf(namespace)).toEqual([]);
+  });
+
   test("an error text with U+0000 is recorded", async () => {
     const queue = createQueue(db, { namespace: tenant() });
     await queue.push("mail", 1);
