@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { actorJson, type Context } from "./context.ts";
 import type { Query, Queryable } from "./driver.ts";
 import { sqlstateOf, toHowdahError } from "./errors.ts";
-import { decode, encode, type SqlType } from "./values.ts";
+import { decode, encoder, type SqlType } from "./values.ts";
 
 /** How a SQL function is called: its arguments' types and the shape of its answer. */
 export interface FnSpec {
@@ -47,6 +47,7 @@ export function fn<A extends object, R>(name: string, spec: FnSpec): Fn<A, R> {
   const args = Object.entries(spec.args).map(([key, type]) => ({
     key: key as keyof A,
     type,
+    encode: encoder(type),
     sql: `p_${snakeCase(key)}`,
   }));
   const columns =
@@ -87,11 +88,11 @@ export function fn<A extends object, R>(name: string, spec: FnSpec): Fn<A, R> {
       if (hasActor) values.push(actorJson(context.actor ?? {}));
       let mask = 0;
       for (let i = 0; i < args.length; i++) {
-        const { key, type } = args[i] as (typeof args)[number];
+        const { key, encode } = args[i] as (typeof args)[number];
         const value = given[key];
         if (value === undefined) continue;
         mask |= 1 << i;
-        values.push(encode(type, value));
+        values.push(encode(value));
       }
       const shape = hasActor ? -1 - mask : mask;
       let known = texts.get(shape);

@@ -133,8 +133,7 @@ class DriverDatabase implements Database {
   query<R>(query: string | CallQuery | Query, values?: unknown[]): Promise<Result<R>> {
     const statement: Query | CallQuery =
       typeof query === "string" ? (values === undefined ? { text: query } : { text: query, values }) : query;
-    const call = callOf(statement);
-    return this.watch(call, () => this.once<R>(statement, call?.isReadOnly ?? false));
+    return this.watch(callOf(statement), () => this.send<R>(statement));
   }
 
   async transaction<T>(fn: (tx: Transaction) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
@@ -153,37 +152,30 @@ class DriverDatabase implements Database {
     await this.driver.close();
   }
 
-  private async once<R>(statement: Query | CallQuery, isReadOnly: boolean): Promise<Result<R>> {
-    const patience = this.options.retry ?? {};
-    let isSent = false;
-    const mayRetry = (error: unknown): boolean =>
-      isSerializationFailure(error) || (isConnectionFailure(error) && (!isSent || isReadOnly));
-    const attempt = async (): Promise<Result<R>> => {
-      isSent = false;
-      const connection = await this.driver.acquire();
-      isSent = true;
-      let isBroken = false;
-      try {
-        return await connection.query<R>(this.prepared(statement));
-      } catch (error) {
-        isBroken = isConnectionFailure(error);
-        throw error;
-      } finally {
-        connection.release(isBroken);
-      }
-    };
+  private async send<R>(statement: Query | CallQuery): Promise<Result<R>> {
     try {
-      return await (patience === false ? attempt() : retry(patience, mayRetry, attempt));
+      return await this.driver.query<R>(this.prepared(statement));
     } catch (error) {
-      if (isConnectionFailure(error)) throw new ConnectionError(error, isSent && !isReadOnly);
-      return giveUp(error);
+      return this.sendAgain(statement, error);
     }
   }
 
+  private sendAgain<R>(statement: Query | CallQuery, first: unknown): Promise<Result<R>> {
+    const mayHaveCommitted = !callOf(statement)?.isReadOnly;
+    const classified = (error: unknown): never => {
+      throw isConnectionFailure(error) && !(error instanceof ConnectionError)
+        ? new ConnectionError(error, mayHaveCommitted)
+        : error;
+    };
+    let attempts = 0;
+    const attempt = (): Promise<Result<R>> =>
+      (attempts++ === 0 ? Promise.reject(first) : this.driver.query<R>(this.prepared(statement))).catch(classified);
+    const { retry: patience = {} } = this.options;
+    return (patience === false ? attempt() : retry(patience, mayRetry, attempt)).catch(giveUp);
+  }
+
   private async transactionOnce<T>(fn: (tx: Transaction) => Promise<T>, options: TransactionOptions): Promise<T> {
-    const connection = await this.driver.acquire().catch((error) => {
-      throw isConnectionFailure(error) ? new ConnectionError(error, false) : error;
-    });
+    const connection = await this.driver.acquire();
     let isBroken = false;
     let isCommitting = false;
     try {
@@ -221,9 +213,12 @@ class DriverDatabase implements Database {
       : statement;
   }
 
-  private async watch<T>(call: CallInfo | undefined, run: () => Promise<T>): Promise<T> {
+  private watch<T>(call: CallInfo | undefined, run: () => Promise<T>): Promise<T> {
     const { hooks } = this.options;
-    if (call === undefined || hooks === undefined) return run();
+    return call === undefined || hooks === undefined ? run() : this.watched(hooks, call, run);
+  }
+
+  private async watched<T>(hooks: readonly Hook[], call: CallInfo, run: () => Promise<T>): Promise<T> {
     const ends = hooks.map((hook) => hook.start(call));
     try {
       const result = await run();
@@ -237,6 +232,10 @@ class DriverDatabase implements Database {
 }
 
 const callOf = (query: Query | CallQuery): CallQuery["call"] | undefined => ("call" in query ? query.call : undefined);
+
+/** Whether a statement outside a transaction may be sent again: the server gave it up, or it cannot have taken effect. */
+const mayRetry = (error: unknown): boolean =>
+  isSerializationFailure(error) || (error instanceof ConnectionError && !error.mayHaveCommitted);
 
 function beginStatement({ isolation, readOnly }: TransactionOptions): string {
   return ["begin", isolation && `isolation level ${isolation}`, readOnly && "read only"].filter(Boolean).join(" ");

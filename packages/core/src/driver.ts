@@ -1,4 +1,5 @@
 import pg from "pg";
+import { ConnectionError, isConnectionFailure } from "./errors.ts";
 
 /** A statement with its values; `name` makes it a prepared one. */
 export interface Query {
@@ -36,6 +37,8 @@ export interface OwnConnection extends Queryable {
 export interface Driver {
   /** True when there is only one connection, so that no second one can hold a lock beside it. */
   readonly isSingle: boolean;
+  /** Runs one statement on any connection. Fails with a {@link ConnectionError} if there was none to send it on. */
+  query<R>(query: Query): Promise<Result<R>>;
   acquire(): Promise<Connection>;
   /** Opens a connection that belongs to nobody else and takes no place in the pool. */
   open(): Promise<OwnConnection>;
@@ -46,9 +49,23 @@ export interface Driver {
 export function pgPoolDriver(pool: pg.Pool, isOwn: boolean): Driver {
   return {
     isSingle: false,
-    async acquire() {
-      return pgConnection(await pool.connect(), true);
-    },
+    // By callbacks, because every promise on the way is a turn of the event loop's queue in each call. Unlike pool.query(),
+    // this keeps the connection when a statement fails.
+    query: <R>(query: Query) =>
+      new Promise<Result<R>>((resolve, reject) => {
+        pool.connect((failure, client, release) => {
+          if (failure || !client) return reject(unsent(failure));
+          hearErrors(client);
+          const done = (error: Error | undefined, result: unknown): void => {
+            release(Boolean(error) && isConnectionFailure(error));
+            if (error) reject(error);
+            else resolve(result as Result<R>);
+          };
+          if (query.name === undefined) client.query(query.text, query.values ?? [], done);
+          else client.query(query, done);
+        });
+      }),
+    acquire: () => pool.connect().then(pgConnection, (error) => Promise.reject(unsent(error))),
     async open() {
       const { max: _max, ...options } = pool.options;
       return pgOwnConnection(new pg.Client({ ...options, password: pool.options.password, keepAlive: true }));
@@ -62,19 +79,14 @@ export function pgPoolDriver(pool: pg.Pool, isOwn: boolean): Driver {
 /** Runs one `pg` client, connected by its owner. Its users take turns. */
 export function pgClientDriver(client: pg.ClientBase): Driver {
   const turns = takeTurns();
+  const acquire = async (): Promise<Connection> => {
+    const done = await turns();
+    return { ...pgConnection(client as pg.PoolClient), release: done };
+  };
   return {
     isSingle: true,
-    async acquire() {
-      const done = await turns();
-      const connection = pgConnection(client as pg.PoolClient, false);
-      return {
-        ...connection,
-        release() {
-          connection.release();
-          done();
-        },
-      };
-    },
+    query: (query) => queryInTurn(acquire, query),
+    acquire,
     async open() {
       const { host, port, database, user, password, ssl } = client as pg.Client;
       return pgOwnConnection(new pg.Client({ host, port, database, user, password, ssl, keepAlive: true }));
@@ -99,17 +111,34 @@ export function takeTurns(): () => Promise<() => void> {
 
 const ignore = (): void => {};
 
-function pgConnection(client: pg.PoolClient, isPooled: boolean): Connection {
-  // A backend that dies while its client is checked out but idle raises an event that would end the process.
+const unsent = (error: unknown): unknown => (isConnectionFailure(error) ? new ConnectionError(error, false) : error);
+
+const heard = new WeakSet<pg.ClientBase>();
+
+/** A backend that dies while its client is checked out but idle raises an event that would end the process. */
+function hearErrors(client: pg.ClientBase): void {
+  if (heard.has(client)) return;
+  heard.add(client);
   client.on("error", ignore);
+}
+
+function pgConnection(client: pg.PoolClient): Connection {
+  hearErrors(client);
   return {
     query: client.query.bind(client) as Connection["query"],
     execute: (sql) => client.query(sql),
-    release(isBroken = false) {
-      client.off("error", ignore);
-      if (isPooled) client.release(isBroken);
-    },
+    release: (isBroken = false) => client.release(isBroken),
   };
+}
+
+/** One statement on the only connection there is, when it is free. */
+export async function queryInTurn<R>(acquire: Driver["acquire"], query: Query): Promise<Result<R>> {
+  const connection = await acquire();
+  try {
+    return await connection.query<R>(query);
+  } finally {
+    connection.release();
+  }
 }
 
 async function pgOwnConnection(client: pg.Client): Promise<OwnConnection> {

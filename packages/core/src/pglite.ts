@@ -1,4 +1,12 @@
-import { type Driver, type Query, type Queryable, type Result, takeTurns } from "./driver.ts";
+import {
+  type Connection,
+  type Driver,
+  type Query,
+  type Queryable,
+  queryInTurn,
+  type Result,
+  takeTurns,
+} from "./driver.ts";
 
 /** What core uses of a PGlite; the library itself is never imported. */
 export interface PGliteLike {
@@ -29,12 +37,14 @@ const parsers = {
 export function pgliteDriver(db: PGliteLike): Driver {
   const turns = takeTurns();
   const query = <R>(input: string | Query, values?: unknown[]): Promise<Result<R>> => run<R>(db, input, values);
+  const acquire = async (): Promise<Connection> => {
+    const release = await turns();
+    return { query, execute: (sql) => db.exec(sql), release };
+  };
   return {
     isSingle: true,
-    async acquire() {
-      const release = await turns();
-      return { query, execute: (sql) => db.exec(sql), release };
-    },
+    query: (query) => queryInTurn(acquire, query),
+    acquire,
     async open() {
       const ends: (() => void)[] = [];
       const whenFree: typeof query = async (input, values) => {

@@ -19,13 +19,11 @@ type ScalarType =
   | "uuid";
 
 /** Writes a value as PostgreSQL reads it, so that every driver sends the same bytes: text, or null. */
-export function encode(type: SqlType, value: unknown): string | null {
-  if (value === null) return null;
-  if (type.endsWith("[]")) {
-    const element = type.slice(0, -2) as ScalarType;
-    return `{${(value as readonly unknown[]).map((item) => encodeElement(element, item)).join(",")}}`;
-  }
-  return encodeScalar(type as ScalarType, value);
+export function encoder(type: SqlType): (value: unknown) => string | null {
+  if (!type.endsWith("[]")) return (value) => (value === null ? null : encodeScalar(type as ScalarType, value));
+  const element = type.slice(0, -2) as ScalarType;
+  return (value) =>
+    value === null ? null : `{${(value as readonly unknown[]).map((item) => encodeElement(element, item)).join(",")}}`;
 }
 
 function encodeElement(type: ScalarType, value: unknown): string {

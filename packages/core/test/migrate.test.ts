@@ -78,16 +78,14 @@ describe("migrate", () => {
     await migrate(db, [shop()]);
     let statements = 0;
     const counting = connect(db.pool);
-    const acquire = counting.driver.acquire.bind(counting.driver);
-    counting.driver.acquire = async () => {
-      const connection = await acquire();
-      return {
-        ...connection,
-        query: (...args: Parameters<typeof connection.query>) => {
-          statements++;
-          return connection.query(...args);
-        },
-      } as typeof connection;
+    const { query, acquire } = counting.driver;
+    counting.driver.query = (statement) => {
+      statements++;
+      return query(statement);
+    };
+    counting.driver.acquire = () => {
+      statements += 100;
+      return acquire();
     };
     await migrate(counting, [shop()]);
     expect(statements).toBe(1);
