@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { OwnConnection, Result } from "./driver.ts";
 import { type Duration, milliseconds } from "./duration.ts";
-import { ConnectionError, PoolerError, ValidationError } from "./errors.ts";
+import { ConnectionError, PoolerError, StateError, ValidationError } from "./errors.ts";
 import { backoff } from "./retry.ts";
 
 /** What a subscriber wants to hear. */
@@ -32,6 +32,8 @@ export interface Subscription extends AsyncDisposable {
 interface Subscriber {
   channel: string;
   handlers: SubscriptionHandlers;
+  /** A gap that it is still to be told of. Messages before that are left out: its own look finds what they were about. */
+  gap: "connected" | "reconnected" | undefined;
 }
 
 const echoTimeout = 2000;
@@ -55,14 +57,14 @@ export class Listener {
   private readonly open: () => Promise<OwnConnection>;
   private readonly subscribers = new Set<Subscriber>();
   private readonly echoChannel = `howdah_echo_${randomUUID().replaceAll("-", "")}`;
+  private readonly echoes = new Map<string, () => void>();
+  /** The connection, or the attempt to make it. */
   private connection: Promise<OwnConnection> | undefined;
+  /** The connection while it is known to live. */
   private current: OwnConnection | undefined;
   private confirmedAt = new Date(0);
   private heartbeat = 30_000;
   private timer: NodeJS.Timeout | undefined;
-  private answer: (() => void) | undefined;
-  private echoing: Promise<void> | undefined;
-  private isStopped = false;
 
   constructor(open: () => Promise<OwnConnection>) {
     this.open = open;
@@ -76,155 +78,187 @@ export class Listener {
         sqlstate: "22023",
       });
     }
-    if (options.heartbeat !== undefined) this.heartbeat = Math.min(this.heartbeat, milliseconds(options.heartbeat));
-    const subscriber = { channel, handlers };
-    this.isStopped = false;
-    const connection = await this.connected();
+    const heartbeat = milliseconds(options.heartbeat ?? this.heartbeat);
+    if (heartbeat < this.heartbeat) {
+      this.heartbeat = heartbeat;
+      this.beat();
+    }
+    // It counts from here on, so that nobody who stops meanwhile takes the channel or the connection away.
+    const subscriber: Subscriber = { channel, handlers, gap: "connected" };
     this.subscribers.add(subscriber);
+    const stop = (): Promise<void> => this.unsubscribe(subscriber);
     try {
-      await connection.query(`listen ${quoted(channel)}`);
+      await (await this.connected()).query(`listen ${quoted(channel)}`);
     } catch (error) {
-      this.subscribers.delete(subscriber);
+      await stop();
       throw error;
     }
-    this.tell(subscriber, () => handlers.onGap("connected"));
-    const stop = (): Promise<void> => this.unsubscribe(subscriber);
+    this.tellOfGap(subscriber);
     const confirmedAt = (): Date => this.confirmedAt;
     return {
       get confirmedAt() {
         return confirmedAt();
       },
-      query: async (text, values) => (await this.connected()).query(text, values),
+      query: async (text, values) => {
+        if (!this.subscribers.has(subscriber)) throw stopped(channel);
+        return (await this.connected()).query(text, values);
+      },
       stop,
       [Symbol.asyncDispose]: stop,
     };
   }
 
   async stop(): Promise<void> {
-    this.isStopped = true;
     this.subscribers.clear();
     clearTimeout(this.timer);
-    const connection = await this.connection?.catch(() => undefined);
+    const connection = this.connection;
     this.connection = undefined;
     this.current = undefined;
-    await connection?.end().catch(() => {});
+    await (await connection?.catch(() => undefined))?.end().catch(() => {});
   }
 
   private async unsubscribe(subscriber: Subscriber): Promise<void> {
     if (!this.subscribers.delete(subscriber)) return;
     if (this.subscribers.size === 0) return this.stop();
-    if (this.listensOn(subscriber.channel)) return;
     const connection = await this.connection?.catch(() => undefined);
-    await connection?.query(`unlisten ${quoted(subscriber.channel)}`).catch(() => {});
-  }
-
-  private listensOn(channel: string): boolean {
-    return [...this.subscribers].some((subscriber) => subscriber.channel === channel);
+    const isShared = [...this.subscribers].some((other) => other.channel === subscriber.channel);
+    if (!isShared) await connection?.query(`unlisten ${quoted(subscriber.channel)}`).catch(() => {});
   }
 
   private connected(): Promise<OwnConnection> {
-    this.connection ??= this.connect().catch((error) => {
-      this.connection = undefined;
-      throw error instanceof PoolerError ? error : new ConnectionError(error, false);
-    });
-    return this.connection;
+    if (this.connection) return this.connection;
+    const attempt: Promise<OwnConnection> = this.connect().then(
+      ({ connection, heardAt }) => {
+        if (this.connection === attempt) this.adopt(connection, heardAt);
+        return connection;
+      },
+      (error) => {
+        if (this.connection === attempt) this.connection = undefined;
+        throw error instanceof PoolerError ? error : new ConnectionError(error, false);
+      },
+    );
+    this.connection = attempt;
+    return attempt;
   }
 
-  private async connect(): Promise<OwnConnection> {
+  private async connect(): Promise<{ connection: OwnConnection; heardAt: Date }> {
     const connection = await this.open();
-    const over = (error?: unknown): void => {
-      if (this.current !== connection) return;
-      this.current = undefined;
-      void this.reconnect(error);
-    };
+    let isOver = false;
     connection.onNotification((channel, payload) => this.deliver(channel, payload));
+    connection.onEnd((error) => {
+      isOver = true;
+      this.lose(connection, error ?? new Error("the connection ended"));
+    });
     try {
       await connection.query(`listen ${quoted(this.echoChannel)}`);
       for (const channel of new Set([...this.subscribers].map((subscriber) => subscriber.channel))) {
         await connection.query(`listen ${quoted(channel)}`);
       }
-      await this.echoFromElsewhere();
+      const heardAt = await this.echoFromElsewhere();
+      if (isOver) throw new Error("the connection ended");
+      return { connection, heardAt };
     } catch (error) {
       await connection.end().catch(() => {});
       throw error;
     }
-    this.current = connection;
-    connection.onEnd(over);
-    this.beat(connection, over);
-    return connection;
   }
 
-  /** Hears its own notification; everything committed before has then been heard too. */
-  private echo(connection: OwnConnection): Promise<void> {
-    this.echoing ??= this.echoOnce((channel) => connection.query("select pg_notify($1, '')", [channel])).finally(() => {
-      this.echoing = undefined;
-    });
-    return this.echoing;
+  private adopt(connection: OwnConnection, heardAt: Date): void {
+    this.current = connection;
+    for (const subscriber of this.subscribers) if (subscriber.gap === "reconnected") this.tellOfGap(subscriber);
+    this.confirmedAt = heardAt;
+    this.beat();
   }
 
   /** Hears a notification from elsewhere: a pooler passes on what a session tells itself, and nothing else. */
-  private async echoFromElsewhere(): Promise<void> {
+  private async echoFromElsewhere(): Promise<Date> {
     const elsewhere = await this.open();
     try {
-      await this.echoOnce((channel) => elsewhere.query("select pg_notify($1, '')", [channel]));
+      return await this.echo(elsewhere);
     } finally {
       await elsewhere.end().catch(() => {});
     }
   }
 
-  private async echoOnce(notify: (channel: string) => Promise<unknown>): Promise<void> {
+  /** Has a connection notify this listener; everything committed before the returned moment has then been heard too. */
+  private async echo(from: OwnConnection): Promise<Date> {
     const sentAt = new Date();
+    const nonce = randomUUID();
     let timer: NodeJS.Timeout | undefined;
     const heard = new Promise<void>((resolve, reject) => {
-      this.answer = resolve;
+      this.echoes.set(nonce, resolve);
       timer = setTimeout(() => reject(noEcho()), echoTimeout);
     });
     try {
-      await Promise.all([notify(this.echoChannel), heard]);
-      this.confirmedAt = sentAt;
+      await Promise.all([from.query("select pg_notify($1, $2)", [this.echoChannel, nonce]), heard]);
+      return sentAt;
     } finally {
       clearTimeout(timer);
-      this.answer = undefined;
+      this.echoes.delete(nonce);
     }
   }
 
-  private beat(connection: OwnConnection, over: (error?: unknown) => void): void {
+  private beat(): void {
     clearTimeout(this.timer);
+    const connection = this.current;
+    if (!connection) return;
+    const isCurrent = (): boolean => this.current === connection;
     this.timer = setTimeout(() => {
       this.echo(connection).then(
-        () => this.beat(connection, over),
+        (heardAt) => {
+          if (!isCurrent()) return;
+          this.confirmedAt = heardAt;
+          this.beat();
+        },
         (error) => {
+          if (!isCurrent()) return;
+          this.lose(connection, error);
           connection.end().catch(() => {});
-          over(error);
         },
       );
     }, this.heartbeat);
     this.timer.unref();
   }
 
-  private async reconnect(error: unknown): Promise<void> {
+  private lose(connection: OwnConnection, error: unknown): void {
+    if (this.current !== connection) return;
     clearTimeout(this.timer);
-    if (this.isStopped) return;
-    for (const subscriber of this.subscribers) subscriber.handlers.onError?.(error ?? new Error("connection ended"));
     this.connection = undefined;
-    for (let failures = 1; !this.isStopped; failures++) {
+    this.current = undefined;
+    for (const subscriber of this.subscribers) subscriber.gap ??= "reconnected";
+    void this.reconnect(error);
+  }
+
+  private async reconnect(reason: unknown): Promise<void> {
+    let error = reason;
+    for (let failures = 0; this.subscribers.size > 0; failures++) {
+      for (const subscriber of this.subscribers) subscriber.handlers.onError?.(error);
+      if (failures > 0) {
+        const pause = backoff(failures, 100, 10_000) * (0.5 + Math.random() / 2);
+        await new Promise((resolve) => setTimeout(resolve, pause));
+        if (this.subscribers.size === 0) return;
+      }
       try {
         await this.connected();
-        for (const subscriber of this.subscribers)
-          this.tell(subscriber, () => subscriber.handlers.onGap("reconnected"));
         return;
       } catch (failure) {
-        for (const subscriber of this.subscribers) subscriber.handlers.onError?.(failure);
-        await new Promise((resolve) => setTimeout(resolve, backoff(failures, 100, 10_000) * (0.5 + Math.random() / 2)));
+        error = failure;
       }
     }
   }
 
   private deliver(channel: string, payload: string): void {
-    if (channel === this.echoChannel) this.answer?.();
+    if (channel === this.echoChannel) this.echoes.get(payload)?.();
     for (const subscriber of this.subscribers) {
-      if (subscriber.channel === channel) this.tell(subscriber, () => subscriber.handlers.onMessage(payload));
+      if (subscriber.channel !== channel || subscriber.gap !== undefined) continue;
+      this.tell(subscriber, () => subscriber.handlers.onMessage(payload));
     }
+  }
+
+  private tellOfGap(subscriber: Subscriber): void {
+    const { gap } = subscriber;
+    subscriber.gap = undefined;
+    if (gap !== undefined) this.tell(subscriber, () => subscriber.handlers.onGap(gap));
   }
 
   /** Runs a subscriber's handler; what it throws must not reach the others. */
@@ -236,3 +270,10 @@ export class Listener {
     }
   }
 }
+
+const stopped = (channel: string): StateError =>
+  new StateError(`the subscription of channel ${JSON.stringify(channel)} was stopped`, {
+    module: "howdah",
+    code: "subscription_stopped",
+    sqlstate: "55000",
+  });

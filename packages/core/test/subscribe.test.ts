@@ -112,6 +112,64 @@ test("a heartbeat moves confirmedAt on", async () => {
   await own.close();
 });
 
+test("a shorter heartbeat counts from when it is asked for", async () => {
+  const own = connect(db.url);
+  await own.subscribe("orders", ear());
+  const subscription = await own.subscribe("orders", ear(), { heartbeat: 20 });
+  const before = subscription.confirmedAt;
+  await vi.waitFor(() => expect(subscription.confirmedAt.getTime()).toBeGreaterThan(before.getTime()));
+  await own.close();
+});
+
+test.each([
+  ["the last subscription", []],
+  ["the last subscription of the channel", ["another"]],
+])("one that starts while %s stops hears everything", async (_what, others) => {
+  const own = connect(db.url);
+  for (const channel of others) await own.subscribe(channel, ear());
+  const [late, later] = [ear(), ear()];
+  const first = await own.subscribe("orders", ear());
+  const stopping = first.stop();
+  const second = await own.subscribe("orders", late);
+  await stopping;
+  await notify("orders", "1");
+  await vi.waitFor(() => expect(late.messages).toEqual(["1"]));
+
+  const starting = own.subscribe("orders", later);
+  await second.stop();
+  await starting;
+  await notify("orders", "2");
+  await vi.waitFor(() => expect(later.messages).toEqual(["2"]));
+  await own.close();
+});
+
+test("no message comes before the gap of a reconnect, and confirmedAt stands still until then", async () => {
+  const own = connect(db.url);
+  const heard: string[] = [];
+  const confirmed = (): number => subscription.confirmedAt.getTime();
+  const subscription = await own.subscribe("orders", {
+    onMessage: (payload) => heard.push(payload),
+    onGap: (reason) => heard.push(reason === "connected" ? reason : `${reason} ${confirmed() === before}`),
+  });
+  const before = confirmed();
+  await db.query("select pg_terminate_backend($1)", [await pidOf(subscription)]);
+  await vi.waitFor(async () => {
+    await notify("orders", "message");
+    expect(heard).toContain("message");
+  });
+  expect(heard.slice(0, 3)).toEqual(["connected", "reconnected true", "message"]);
+  expect(confirmed()).toBeGreaterThan(before);
+  await own.close();
+});
+
+test("a stopped subscription runs no statement", async () => {
+  const own = connect(db.url);
+  const subscription = await own.subscribe("orders", ear());
+  await subscription.stop();
+  await expect(subscription.query("select 1")).rejects.toMatchObject({ code: "subscription_stopped" });
+  await own.close();
+});
+
 test("a handler that throws reaches its own onError and no other subscriber", async () => {
   const own = connect(db.url);
   const [broken, fine] = [ear(), ear()];
