@@ -6,15 +6,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { backoff, type Database, isConnectionFailure } from "@howdah/core";
 import type { Crew } from "./crew.ts";
+import { releaseBatch, settleBatch } from "./functions.ts";
 import type { Claim, ClaimedRow } from "./job.ts";
 import { Lane } from "./lane.ts";
 import type { Leases } from "./leases.ts";
 import type { Outcomes } from "./outcomes.ts";
-import { type Settlement, settlementsJson } from "./settle.ts";
+import { type Settlement, settlementItem } from "./settle.ts";
 import type { Source } from "./source.ts";
 
-const settleText = "select job_id, outcome from queue.settle_batch($1, $2::jsonb)";
-const releaseText = "select queue.release_batch($1, $2::bigint[], $3::bigint[])";
 const batchLimit = 1000;
 
 /** What an exchange needs of its worker. */
@@ -210,7 +209,7 @@ export class Exchange {
 
   /** Settles jobs that did not simply end: those that go back as if never claimed, or else the others. */
   private async settle(lane: Lane, source: Source): Promise<void> {
-    const { namespace, outcomes, onDelayed } = this.setup;
+    const { outcomes, onDelayed } = this.setup;
     const returned = source.settlements.filter(isReturned);
     const some = (returned.length > 0 ? returned : source.settlements).slice(0, batchLimit);
     const taken = new Set(some);
@@ -218,14 +217,13 @@ export class Exchange {
     const claims = some.map(({ claim }) => claim);
     try {
       if (returned.length > 0) {
-        const values = [namespace, arrayText(claims, "id"), arrayText(claims, "fence")];
-        await lane.query(releaseText, "howdah_queue_release", values);
+        const jobIds = claims.map(({ id }) => id);
+        await lane.call(releaseBatch, { jobIds, fences: claims.map(({ fence }) => fence) }, this.setup);
         for (const claim of claims) outcomes.forget(claim);
         source.watch.wake();
       } else {
-        const values = [namespace, settlementsJson(some)];
-        const rows = await lane.query<{ job_id: string; outcome: string }>(settleText, "howdah_queue_settle", values);
-        const answers = new Map(rows.map((row) => [row.job_id, row.outcome]));
+        const rows = await lane.call(settleBatch, { items: some.map(settlementItem) }, this.setup);
+        const answers = new Map(rows.map((row) => [row.jobId, row.outcome]));
         for (const settlement of some) outcomes.conclude(settlement, answers.get(settlement.claim.id));
         onDelayed();
       }

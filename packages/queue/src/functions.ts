@@ -30,6 +30,8 @@ export const controlChannel = fn<Record<never, never>, string>("queue.control_ch
   isReadOnly: true,
 });
 
+export const cancelled = fn<HeldArgs, boolean>("queue.cancelled", { args: held, returns: "value" });
+
 export const purgeQueue = fn<{ queue: string }, number>("queue.purge_queue", {
   args: { queue: "text" },
   returns: "value",
@@ -401,6 +403,20 @@ export const fail = fn<HeldArgs & { error?: string | undefined }, boolean>("queu
   args: { ...held, error: "text" },
   returns: "value",
 });
+
+export const releaseBatch = fn<{ jobIds: readonly JobId[]; fences: readonly string[] }, number>("queue.release_batch", {
+  args: { jobIds: "bigint[]", fences: "bigint[]" },
+  returns: "value",
+});
+
+export const settleBatch = fn<{ items: readonly unknown[] }, { jobId: JobId; outcome: string }[]>(
+  "queue.settle_batch",
+  {
+    args: { items: "jsonb" },
+    returns: "rows",
+    columns: { jobId: "bigint", outcome: "text" },
+  },
+);
 
 export const release = fn<HeldArgs, boolean>("queue.release", { args: held, returns: "value" });
 

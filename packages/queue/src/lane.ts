@@ -1,5 +1,5 @@
 // A lane: one connection on which exchanges follow each other, each settling the last jobs and claiming the next.
-import type { Connection, Database } from "@howdah/core";
+import type { Connection, Context, Database, Fn } from "@howdah/core";
 import type { ClaimedRow } from "./job.ts";
 
 const exchangeText = `select id, fence_token, attempts, max_attempts, payload, metadata, priority,
@@ -26,6 +26,12 @@ export class Lane {
     return this.query<ClaimedRow>(exchangeText, "howdah_queue_exchange", values);
   }
 
+  /** Calls a function. */
+  async call<A, R>(f: Fn<A, R>, args: A, context: Context): Promise<R> {
+    const { text, values = [], call } = f.query(args, context);
+    return f.read(await this.query(text, call.statement, values));
+  }
+
   /** Has a connection ready, so that a failure from here on means that the statement may have been run. */
   async open(): Promise<Connection> {
     this.connection ??= await this.db.driver.acquire();
@@ -33,7 +39,7 @@ export class Lane {
   }
 
   /** Runs a statement on the lane's connection. */
-  async query<R>(text: string, name: string, values: unknown[]): Promise<R[]> {
+  private async query<R>(text: string, name: string, values: unknown[]): Promise<R[]> {
     const connection = await this.open();
     try {
       const { rows } = await connection.query<R>(this.isPrepared ? { text, name, values } : { text, values });

@@ -344,6 +344,11 @@ export class Queue<Defs extends Definitions = Definitions> extends ModuleClient 
     await this.run(sql.release, heldArgs(job));
   }
 
+  /** The job stopped because somebody asked for it with {@link requestCancel}. */
+  async cancelled(job: Held): Promise<void> {
+    await this.run(sql.cancelled, heldArgs(job));
+  }
+
   /** Adds time to the lease. */
   async extendVisibility(job: Held, extension: Duration): Promise<void> {
     await this.run(sql.extendVisibility, { ...heldArgs(job), extension });

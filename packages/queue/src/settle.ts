@@ -1,5 +1,4 @@
 // What becomes of a job whose handler did not simply return.
-import { milliseconds } from "@howdah/core";
 import {
   Fail,
   JobCancelledError,
@@ -32,17 +31,14 @@ export function settlementOf(claim: Claim, error: unknown): Settlement | undefin
   return { claim, outcome: "nack", error: reason ?? error };
 }
 
-/** Settlements as `queue.settle_batch` takes them. */
-export const settlementsJson = (settlements: readonly Settlement[]): string =>
-  JSON.stringify(
-    settlements.map(({ claim, outcome, error, delay }) => ({
-      id: claim.id,
-      fence: claim.fence,
-      outcome,
-      error: error === undefined ? undefined : errorText(error),
-      delay: delay === undefined ? undefined : `${milliseconds(delay)} milliseconds`,
-    })),
-  );
+/** A settlement as `queue.settle_batch` takes it. */
+export const settlementItem = ({ claim, outcome, error, delay }: Settlement): object => ({
+  id: claim.id,
+  fence: claim.fence,
+  outcome,
+  error: error === undefined ? undefined : errorText(error),
+  delay: delay === undefined ? undefined : `${delay} milliseconds`,
+});
 
 /** An error as its job keeps it: name, message and where it was thrown; jsonb cannot hold U+0000. */
 export function errorText(error: unknown): string {

@@ -199,8 +199,12 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
   /** Waits until nothing is ready in its queues, unless it is paused, and all it claimed is settled. The worker goes on. */
   async drain(): Promise<void> {
     await this.start();
-    this.wakeAll();
-    await this.until(() => this.isAtRest());
+    const finished = (): number => this.sources.reduce((sum, source) => sum + source.finished, 0);
+    for (let before = -1; before !== finished(); ) {
+      before = finished(); // a job that ends may have pushed others, so look again after it
+      this.wakeAll();
+      await this.until(() => this.isAtRest());
+    }
   }
 
   /** Starts, works until nothing is ready, and stops: for scripts and cron. */

@@ -184,6 +184,17 @@ describe("pulling without a worker", () => {
     expect(await queue.stats()).toMatchObject({ totalJobs: "0" });
   });
 
+  test("a pulled job that was asked to stop ends as cancelled", async () => {
+    const queue = createQueue(db, { namespace: tenant() });
+    await queue.push("mail", 1);
+    const job = await queue.pull("mail");
+    if (!job) throw new Error("no job");
+    expect(await queue.requestCancel(job.id, "not needed")).toBe("requested");
+    await queue.cancelled(job);
+    expect(await queue.getJob(job.id)).toMatchObject({ status: "cancelled" });
+    expect(await queue.requestCancel(job.id)).toBe("not_found");
+  });
+
   test("nack says whether the job will be tried again, fail makes a dead letter, snooze gives the attempt back", async () => {
     const queue = createQueue(db, { namespace: tenant() });
     await queue.pushBatch("mail", [1, 2, 3], { maxAttempts: 2 });
