@@ -374,7 +374,7 @@ class Migration {
     const startedAt = performance.now();
     await this.commit(work);
     if ((await serverVersion(work)) >= file.minVersion) {
-      await dropInvalidIndex(work, file);
+      await dropInvalidIndex(work, module, file);
       await work.execute(file.text).catch((error) => {
         throw failedFile(module, file, error);
       });
@@ -482,13 +482,13 @@ async function finish(work: Connection, module: Module): Promise<void> {
 }
 
 /** Removes what a crash in `create index concurrently` left: an index that exists, costs, and serves nothing. */
-async function dropInvalidIndex(work: Connection, file: ModuleFile): Promise<void> {
+async function dropInvalidIndex(work: Connection, module: Module, file: ModuleFile): Promise<void> {
   const [, index] = /concurrently\s+(?:if\s+not\s+exists\s+)?(\w+)\s+on\s+/i.exec(statements(file.text)[0] ?? "") ?? [];
   if (index === undefined) return;
   const { rows } = await work.query<{ name: string }>(
     `select i.indexrelid::regclass::text as name from pg_index i join pg_class c on c.oid = i.indexrelid
-     where c.relname = $1 and not i.indisvalid`,
-    [index.toLowerCase()],
+     where c.relname = $1 and c.relnamespace = to_regnamespace($2) and not i.indisvalid`,
+    [index.toLowerCase(), module.name],
   );
   for (const { name } of rows) await work.execute(`drop index concurrently ${name}`);
 }

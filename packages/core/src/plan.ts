@@ -42,12 +42,22 @@ export function planModule(module: Module, ledger: Ledger, target?: number): Mod
     return { module, state, databaseRelease, steps };
   };
 
-  const fresh = (): Step[] =>
-    module.files
-      .filter((file) => target === undefined || (file.kind === "versioned" && file.number <= target))
-      .map((file) => ({ module: module.name, file, reason: "new" }));
-  if (applied.size === 0) return hasSchema && module.name !== "howdah" ? plan("foreign") : plan("absent", fresh());
-  if (!hasSchema) return plan("lost", fresh());
+  const stepsAfter = (seen: ReadonlyMap<string, LedgerFile>): Step[] => {
+    const pending = module.files.filter((file) => file.kind === "versioned" && !seen.has(file.path));
+    const due = pending.filter((file) => target === undefined || file.number <= target);
+    const steps: Step[] = due.map((file) => ({ module: module.name, file, reason: "new" }));
+    if (due.length < pending.length) return steps;
+    for (const file of module.files.filter((file) => file.kind === "repeatable")) {
+      const before = seen.get(file.path);
+      if (!before) steps.push({ module: module.name, file, reason: "new" });
+      else if (before.checksum !== file.checksum) steps.push({ module: module.name, file, reason: "changed" });
+      else if (due.length > 0) steps.push({ module: module.name, file, reason: "after migrations" });
+    }
+    return steps;
+  };
+  if (applied.size === 0)
+    return hasSchema && module.name !== "howdah" ? plan("foreign") : plan("absent", stepsAfter(new Map()));
+  if (!hasSchema) return plan("lost", stepsAfter(new Map()));
 
   if (installed && module.api < installed.min_api) throw tooNew(module, installed.release, installed.min_api);
   const known = new Set(module.files.map((file) => file.path));
@@ -73,16 +83,7 @@ export function planModule(module: Module, ledger: Ledger, target?: number): Mod
     });
   }
 
-  const due = pending.filter((file) => target === undefined || file.number <= target);
-  const steps: Step[] = due.map((file) => ({ module: module.name, file, reason: "new" }));
-  if (due.length === pending.length) {
-    for (const file of module.files.filter((file) => file.kind === "repeatable")) {
-      const before = applied.get(file.path);
-      if (!before) steps.push({ module: module.name, file, reason: "new" });
-      else if (before.checksum !== file.checksum) steps.push({ module: module.name, file, reason: "changed" });
-      else if (due.length > 0) steps.push({ module: module.name, file, reason: "after migrations" });
-    }
-  }
+  const steps = stepsAfter(applied);
   const isCurrent = pending.length === 0 && steps.length === 0 && installed?.fingerprint === module.fingerprint;
   return plan(isCurrent ? "current" : "behind", steps);
 }

@@ -228,6 +228,11 @@ describe("migrate", () => {
     expect((await status(db, [three]))[1]).toMatchObject({ state: "current", pending: [] });
   });
 
+  test("with the newest file as its target installs the functions too", async () => {
+    await migrate(db, [shop()], { target: 1 });
+    expect((await status(db, [shop()]))[1]).toMatchObject({ state: "current", pending: [] });
+  });
+
   test("tries a module again whose lock it did not get in time", async () => {
     await migrate(db, [shop()]);
     const reader = await db.client();
@@ -249,17 +254,22 @@ describe("migrate", () => {
     ]);
   });
 
-  test("repairs an index that a crash left invalid", async () => {
+  test("repairs an index of the module that a crash left invalid", async () => {
     const index =
       "-- howdah: no-transaction\ncreate index concurrently if not exists orders_id_idx on shop.orders (id);";
     await migrate(db, [shop()]);
     await db.query("create index orders_id_idx on shop.orders (id)");
-    await db.query("update pg_index set indisvalid = false where indexrelid = 'shop.orders_id_idx'::regclass");
+    await db.query("create table public.orders (id int); create index orders_id_idx on public.orders (id)");
+    await db.query("update pg_index set indisvalid = false where indexrelid::regclass::text ~ 'orders_id_idx'");
     await migrate(db, [shop({ "migrations/0002_index.sql": index })]);
     const { rows } = await db.query(
-      "select indisvalid from pg_index where indexrelid = 'shop.orders_id_idx'::regclass",
+      `select name, (select indisvalid from pg_index where indexrelid = to_regclass(name)) as valid
+       from unnest(array['shop.orders_id_idx', 'public.orders_id_idx']) name`,
     );
-    expect(rows).toEqual([{ indisvalid: true }]);
+    expect(rows).toEqual([
+      { name: "shop.orders_id_idx", valid: true },
+      { name: "public.orders_id_idx", valid: false },
+    ]);
   });
 
   test("drops a function whose signature changed, and makes again what it dropped", async () => {
