@@ -102,6 +102,19 @@ describe("exchange", () => {
     expect(await rows(db, "select lease_id from queue.leases")).toEqual([{ lease_id: b?.lease_id }]);
   });
 
+  test("keeps a lease that ran out, so that a job whose ack came too late is found", async () => {
+    await fill(1);
+    const jobs = await exchange(1);
+    await db.query("alter table queue.jobs disable trigger jobs_lease_shortened");
+    await db.query("update queue.jobs set visibility_timeout_at = clock_timestamp()");
+    await db.query("alter table queue.jobs enable trigger jobs_lease_shortened");
+    await db.query("update queue.leases set expires_at = clock_timestamp()");
+    expect(await exchange(0, jobs)).toMatchObject([{ kind: "lost" }]);
+    await exchange(0, [], `, p_done_leases => array[${jobs[0]?.lease_id}]`);
+    expect(await rows(db, "select job_id from queue.tick_timeouts('t')")).toEqual([{ job_id: jobs[0]?.id }]);
+    expect(await rows(db, "select * from queue.leases")).toEqual([]);
+  });
+
   test("claims from floors", async () => {
     await push(db, "old", "p_run_at => '2001-01-01'");
     await push(db, "new", "p_run_at => '2002-01-01'");
@@ -224,6 +237,8 @@ describe("heartbeat", () => {
     await refuses(beat([], `, '[{"queue": "q", "bucket": "2026-01-01", "completed": -1}]'`), "counters_invalid 22023");
     await refuses(beat([], `, '[{"queue": "q", "bucket": "2026-01-01", "run_hist": [1]}]'`), "counters_invalid 22023");
     await refuses(beat([], `, '[{"bucket": "2026-01-01"}]'`), "queue_null 22004");
+    await refuses(beat([], `, '[1]'`), "counters_invalid 22023");
+    await refuses(beat([], `, '[{"queue": "q", "bucket": "soon"}]'`), "counters_invalid 22023");
     expect(await value(db, "select count(*)::int from queue.workers")).toBe(0);
     await refuses(rows(db, "select * from queue.heartbeat('t', null, null, null, null)"), "worker_id_null 22004");
     await refuses(rows(db, "select * from queue.heartbeat('t', 'w', null, null, '0 s')"), "not_positive 22023");
@@ -236,6 +251,25 @@ describe("heartbeat", () => {
     expect(await value(db, "select queue.unregister_worker('t', 'w')")).toBe(2);
     expect(await rows(db, "select * from queue.workers")).toEqual([]);
     expect(await value(db, "select queue.unregister_worker('t', 'w')")).toBe(0);
+  });
+
+  test("unregister_worker and a heartbeat of the same worker do not deadlock", async () => {
+    await db.query("select queue.register_worker('t', 'w', null)");
+    await fill(1);
+    const jobs = await exchange(1);
+    const [beating, leaving] = await db.clients(2);
+    if (!beating || !leaving) throw new Error("no clients");
+    await beating.query("begin");
+    await beating.query("select queue.heartbeat('t', 'w', null, null, null)");
+    const left = leaving.query("select queue.unregister_worker('t', 'w')");
+    const { processID } = leaving as unknown as { processID: number };
+    while (!(await value<boolean>(db, "select cardinality(pg_blocking_pids($1)) > 0", [processID])));
+    await beating.query("select queue.heartbeat('t', 'w', $1, $2, '1 minute')", [
+      jobs.map((job) => job.id),
+      jobs.map((job) => job.fence_token),
+    ]);
+    await beating.query("commit");
+    expect((await left).rows).toEqual([{ unregister_worker: 1 }]);
   });
 
   test("set_progress keeps what the handler says until the next report", async () => {

@@ -2,9 +2,11 @@
 -- one round trip and one commit.
 --
 -- An ack that comes too late is answered with a row of kind 'lost' and does not stop the others:
--- unlike a caller of ack_batch, a worker has no use for an error about work that is done. Only the
--- columns that a handler needs are returned, because reading and sending rows is most of what a job
--- costs.
+-- unlike a caller of ack_batch, a worker has no use for an error about work that is done. The job
+-- of such an ack may still be running by its row, past its deadline, and its lease is how it is
+-- found: so a lease that ran out is left to tick_timeouts(), though the worker is done with it.
+-- Only the columns that a handler needs are returned, because reading and sending rows is most of
+-- what a job costs.
 
 create or replace function queue.exchange(
   p_namespace text,
@@ -78,7 +80,8 @@ begin
   if p_done_leases is not null then
     delete from queue.leases l
     where l.namespace = v_namespace
-      and l.lease_id = any (p_done_leases);
+      and l.lease_id = any (p_done_leases)
+      and l.expires_at > clock_timestamp();
   end if;
 
   if p_limit = 0 or v_paused then
@@ -124,7 +127,8 @@ p_visibility_timeout  how long they are the worker''s; null for the queue''s set
 p_ack_ids             jobs to settle as by ack, at most 1,000; null for none
 p_ack_fences          their fence tokens, in the same order
 p_ack_results         accepted for handlers that return something; this release stores no results
-p_done_leases         leases of which no job runs any more; they are deleted
+p_done_leases         leases of which no job is the worker''s any more; they are deleted, but for
+                      those that ran out
 p_floors              as in pull_batch
 Returns               kind job: a job that was taken, with columns of queue.jobs and the lease_id
                       of all that were taken, in no particular order (by priority, fair_seq,

@@ -76,7 +76,7 @@ Returns      each job: job_id, alive (false: it is lost, stop) and cancel_reques
              call cancelled)
 Errors       queue.worker_id_null, job_id_null, fence_null (22004), worker_id_empty (22026),
              worker_id_too_long (22001), batch_length, batch_too_large, not_positive,
-             counters_invalid (22023), tenant_mismatch (42501)
+             range_too_large, counters_invalid (22023), tenant_mismatch (42501)
 Example      select * from queue.heartbeat(''acme'', ''worker-1'', array[17], array[9001],
              ''1 minute'');';
 
@@ -139,12 +139,14 @@ as $$
 declare
   v_namespace text collate "C" := p_namespace;
   v_worker_id text collate "C" := p_worker_id;
-  v_released int := queue.release_jobs(p_namespace, p_worker_id);
 begin
+  perform howdah.guard('queue', p_namespace);
+  perform queue._check_worker(p_namespace, p_worker_id);
+
   delete from queue.workers w
   where w.namespace = v_namespace
     and w.worker_id = v_worker_id;
-  return v_released;
+  return queue.release_jobs(p_namespace, p_worker_id);
 end
 $$;
 
@@ -206,11 +208,20 @@ declare
   v_worker_id text collate "C" := p_worker_id;
   v_item record;
 begin
-  if jsonb_typeof(p_counters) <> 'array' or jsonb_array_length(p_counters) > 100 then
+  begin
+    if (
+      select count(*) > 100 from jsonb_to_recordset(p_counters) as c(
+        bucket timestamptz, completed bigint, retried bigint, dead bigint, lost bigint,
+        wait_hist bigint[], run_hist bigint[]
+      )
+    ) then
+      raise invalid_parameter_value using message = 'there are too many';
+    end if;
+  exception when data_exception then
     perform howdah.fail('queue', 'counters_invalid',
-      'counters is not an array of at most 100 objects', '22023',
+      format('counters is not an array of at most 100 objects with counters: %s', sqlerrm), '22023',
       jsonb_build_object('field', 'counters', 'limit', 100));
-  end if;
+  end;
 
   for v_item in
     select *
