@@ -76,6 +76,20 @@ describe("request_cancel", () => {
   });
 });
 
+test("request_cancel cancels a job that comes back to the queue meanwhile", async () => {
+  const id = await push(db);
+  const job = await pull(db);
+  const [settling, cancelling] = await db.clients(2);
+  if (!settling || !cancelling) throw new Error("no clients");
+  await settling.query("begin");
+  await settling.query("select queue.nack('t', $1, $2)", [job.id, job.fence_token]);
+  const cancelled = cancelling.query("select queue.request_cancel('t', $1)", [id]);
+  const { processID } = cancelling as unknown as { processID: number };
+  while (!(await value<boolean>(db, "select cardinality(pg_blocking_pids($1)) > 0", [processID])));
+  await settling.query("commit");
+  expect((await cancelled).rows).toEqual([{ request_cancel: "cancelled" }]);
+});
+
 describe("purge_queue", () => {
   test("deletes what waits in the queue and nothing else", async () => {
     await push(db, 1);
@@ -322,6 +336,17 @@ describe("maintenance", () => {
     expect(
       (await rows<{ module: string }>(db, "select * from howdah.maintain()")).some((task) => task.module === "queue"),
     ).toBe(true);
+  });
+
+  test("prune of all tenants goes on, whatever one of them has set", async () => {
+    await refuses(
+      value(db, `select queue.configure_queue('u', 'q', '{"retention": "9000 years"}')`),
+      "settings_invalid 22023",
+    );
+    await expect(
+      db.query("insert into queue.config (namespace, retention) values ('u', '9000 years')"),
+    ).rejects.toMatchObject({ code: "23514" });
+    expect(await value(db, "select queue.prune()")).toBe("0");
   });
 
   test("maintain takes overdue jobs back", async () => {

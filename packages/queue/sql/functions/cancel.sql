@@ -3,7 +3,8 @@
 -- A job that waits is simply deleted. A job that runs belongs to the worker that holds its lease:
 -- request_cancel() marks it, and the worker learns of it by the notification or with its next
 -- heartbeat, and settles it with cancelled(). Whoever wins the row's lock first, cancel or pull,
--- decides, and the other one finds nothing to do.
+-- decides, and the other one finds nothing to do. A job that came back to the queue while
+-- request_cancel() waited for its row waits again, so that is looked at anew.
 
 create or replace function queue.cancel(p_namespace text, p_job_id bigint) returns boolean
 language plpgsql
@@ -56,20 +57,30 @@ declare
   v_namespace text collate "C" := p_namespace;
   v_queue text;
 begin
-  if queue.cancel(p_namespace, p_job_id) then
-    return 'cancelled';
-  end if;
+  loop
+    if queue.cancel(p_namespace, p_job_id) then
+      return 'cancelled';
+    end if;
 
-  update queue.jobs j
-  set cancel_requested_at = coalesce(j.cancel_requested_at, howdah.now()),
-    cancel_reason = coalesce(left(p_reason, 8192), j.cancel_reason)
-  where j.namespace = v_namespace
-    and j.id = p_job_id
-    and j.status = 'running'
-  returning j.queue into v_queue;
-  if not found then
-    return 'not_found';
-  end if;
+    update queue.jobs j
+    set cancel_requested_at = coalesce(j.cancel_requested_at, howdah.now()),
+      cancel_reason = coalesce(left(p_reason, 8192), j.cancel_reason)
+    where j.namespace = v_namespace
+      and j.id = p_job_id
+      and j.status = 'running'
+    returning j.queue into v_queue;
+    exit when found;
+
+    if not exists (
+      select 1
+      from queue.jobs j
+      where j.namespace = v_namespace
+        and j.id = p_job_id
+        and j.phase < 9
+    ) then
+      return 'not_found';
+    end if;
+  end loop;
 
   perform pg_notify(queue._control_channel(p_namespace),
     jsonb_build_object('cancel', p_job_id)::text);

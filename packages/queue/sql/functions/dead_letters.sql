@@ -169,7 +169,7 @@ begin
   where d.namespace = v_namespace
     and (v_queue is null or d.queue = v_queue)
     and d.retried_at is null
-    and d.failed_at <= howdah.now() - p_older_than;
+    and d.failed_at <= howdah.now() - least(p_older_than, interval '1000 years');
   get diagnostics v_count = row_count;
 
   perform queue._audit(p_namespace, 'dead_letters.purged', 'queue', p_queue, null,

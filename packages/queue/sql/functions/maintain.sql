@@ -87,10 +87,6 @@ begin
     return;
   end if;
 
-  return query
-  select 'tick', t.promoted::bigint + t.fired + t.reclaimed, false
-  from queue.tick() t;
-
   task := 'prune';
   affected := 0;
   loop
@@ -119,6 +115,10 @@ begin
   get diagnostics affected = row_count;
   more := false;
   return next;
+
+  return query
+  select 'tick', t.promoted::bigint + t.fired + t.reclaimed, false
+  from queue.tick() t;
 
   task := 'make partitions';
   affected := howdah.ensure_day_partitions('queue.metrics')

@@ -193,11 +193,13 @@ create table queue.config (
   history boolean not null default false,
   created_at timestamptz not null default howdah.now(),
   updated_at timestamptz not null default howdah.now(),
-  constraint config_visibility_check check (default_visibility_timeout > interval '0'),
+  constraint config_visibility_check check (
+    default_visibility_timeout > interval '0' and default_visibility_timeout <= interval '100 years'
+  ),
   constraint config_max_attempts_check check (default_max_attempts between 1 and 30),
   constraint config_max_payload_bytes_check check (max_payload_bytes between 1 and 268435456),
   constraint config_max_timeouts_check check (max_timeouts between 0 and 1000),
-  constraint config_retention_check check (retention >= interval '0')
+  constraint config_retention_check check (retention between interval '0' and interval '100 years')
 );
 
 insert into queue.config (namespace) values ('global');
@@ -224,18 +226,24 @@ create table queue.queues (
   created_at timestamptz not null default howdah.now(),
   updated_at timestamptz not null default howdah.now(),
   primary key (namespace, queue),
-  constraint queues_visibility_check check (visibility_timeout > interval '0'),
+  constraint queues_visibility_check check (
+    visibility_timeout > interval '0' and visibility_timeout <= interval '100 years'
+  ),
   constraint queues_max_attempts_check check (max_attempts between 1 and 30),
   constraint queues_backoff_type_check check (backoff_type in ('fixed', 'linear', 'exponential')),
-  constraint queues_backoff_base_check check (backoff_base >= interval '0'),
-  constraint queues_backoff_max_check check (backoff_max >= interval '0'),
+  constraint queues_backoff_base_check check (
+    backoff_base between interval '0' and interval '100 years'
+  ),
+  constraint queues_backoff_max_check check (
+    backoff_max between interval '0' and interval '100 years'
+  ),
   constraint queues_backoff_jitter_check check (backoff_jitter between 0 and 1),
   constraint queues_max_running_check check (max_running > 0),
   constraint queues_key_max_running_check check (key_max_running > 0),
   constraint queues_rate_limit_check check (rate_limit > 0),
   constraint queues_rate_per_check check (rate_per > interval '0'),
   constraint queues_notify_check check (notify in ('always', 'idle', 'off')),
-  constraint queues_retention_check check (retention >= interval '0'),
+  constraint queues_retention_check check (retention between interval '0' and interval '100 years'),
   constraint queues_result_ttl_check check (result_ttl > interval '0')
 );
 
