@@ -179,6 +179,31 @@ describe("names that look alike when joined", () => {
   });
 });
 
+test("a duration with which no time can be reckoned is refused", async () => {
+  const id = await value<string>(db, "select queue.push('t', 'q', '1')");
+  await call("queue.pull('t', 'q')");
+  const held = `'t', ${id}, (select fence_token from queue.jobs where id = ${id})`;
+  for (const long of ["101 years", "300000 years"]) {
+    for (const sql of [
+      `queue.push('t', 'q', '1', '${long}')`,
+      `queue.push('t', 'q', '1', p_expires_in => '${long}')`,
+      `queue.push('t', 'q', '1', p_unique_key => 'k', p_throttle => '${long}')`,
+      `queue.push('t', 'q', '1', p_run_at => 'infinity')`,
+      `queue.push('t', 'q', '1', p_run_at => '-infinity', p_delay => '1 day')`,
+      `queue.push_batch('t', 'q', array['1']::jsonb[], p_delays => array['${long}']::interval[])`,
+      `queue.pull('t', 'q', 'w', '${long}')`,
+      `queue.exchange('t', 'q', 1, 'w', '${long}', null, null)`,
+      `queue.heartbeat('t', 'w', null, null, '${long}')`,
+      `queue.nack(${held}, 'e', '${long}')`,
+      `queue.snooze(${held}, '${long}')`,
+      `queue.extend_visibility(${held}, '${long}')`,
+    ]) {
+      await refuses(call(sql), "range_too_large 22023");
+    }
+  }
+  expect(await value(db, "select count(*)::int from queue.jobs")).toBe(1);
+});
+
 test("the tables themselves refuse rows that contradict themselves", async () => {
   const insert = (columns: string, values: string): Promise<unknown> =>
     db.query(`insert into queue.jobs (namespace, queue, payload, ${columns}) values ('t', 'q', '1', ${values})`);

@@ -198,6 +198,32 @@ describe("floors", () => {
   });
 });
 
+test("floors that are no lanes are refused", async () => {
+  for (const floors of [
+    "{}",
+    "1",
+    "[1]",
+    '[{"priority": "x"}]',
+    '[{"priority": 1e400}]',
+    '[{"scheduled_at": "soon"}]',
+  ]) {
+    await refuses(
+      rows(db, "select * from queue.pull_batch('t', 'q', 1, p_floors => $1)", [floors]),
+      "floors_invalid 22023",
+    );
+  }
+});
+
+test("a claim buries a few thousand expired jobs at most and finds the one behind them", async () => {
+  await db.query(
+    `insert into queue.jobs (namespace, queue, payload, expires_at, scheduled_at)
+     select 't', 'q', '1', now() - interval '1 hour', now() - interval '1 hour' from generate_series(1, 6000)`,
+  );
+  const id = await push(db);
+  expect((await pull(db)).id).toBe(id);
+  expect(await value(db, "select count(*)::int from queue.dead_letters")).toBe(4000);
+});
+
 describe("pull_any", () => {
   test("takes one job of the first queue that has any", async () => {
     const id = await push(db);

@@ -98,11 +98,28 @@ begin
       format('%s is %s, it must be positive', p_field, p_value), '22023',
       jsonb_build_object('field', p_field, 'actual', p_value));
   end if;
+  perform queue._check_range(p_field, p_value);
 end
 $$;
 
 comment on function queue._check_positive(text, interval, text) is
-'Refuse a duration that is zero or negative; null passes.';
+'Refuse a duration that is zero, negative or too long; null passes.';
+
+create or replace function queue._check_range(p_field text, p_value interval) returns void
+language plpgsql
+immutable
+as $$
+begin
+  if p_value > interval '100 years' then
+    perform howdah.fail('queue', 'range_too_large',
+      format('%s is %s, at most 100 years are allowed', p_field, p_value), '22023',
+      jsonb_build_object('field', p_field, 'limit', '100 years', 'actual', p_value));
+  end if;
+end
+$$;
+
+comment on function queue._check_range(text, interval) is
+'Refuse a duration with which times could not be reckoned; null passes.';
 
 create or replace function queue._check_delay(p_delay interval) returns void
 language plpgsql
@@ -114,10 +131,12 @@ begin
       format('delay is %s, it must not be negative', p_delay), '22023',
       jsonb_build_object('field', 'delay', 'actual', p_delay));
   end if;
+  perform queue._check_range('delay', p_delay);
 end
 $$;
 
-comment on function queue._check_delay(interval) is 'Refuse a negative delay; zero and null pass.';
+comment on function queue._check_delay(interval) is
+'Refuse a delay that is negative or too long; zero and null pass.';
 
 create or replace function queue._check_fence(p_job_id bigint, p_fence bigint) returns void
 language plpgsql
@@ -363,7 +382,7 @@ create or replace function queue._check_claim(
   p_floors jsonb default null
 ) returns void
 language plpgsql
-immutable
+stable
 as $$
 begin
   if p_worker_id is not null then
@@ -372,11 +391,17 @@ begin
   if p_visibility_timeout is not null then
     perform queue._check_positive('visibility_timeout', p_visibility_timeout);
   end if;
-  if jsonb_typeof(p_floors) <> 'array' then
-    perform howdah.fail('queue', 'floors_invalid',
-      format('floors is a JSON %s, not an array', jsonb_typeof(p_floors)), '22023',
-      jsonb_build_object('field', 'floors'),
-      'Give [{"priority", "fair_seq", "scheduled_at"}], one per lane.');
+  if p_floors is not null then
+    begin
+      perform f.priority
+      from jsonb_to_recordset(p_floors)
+        as f(priority int, fair_seq bigint, scheduled_at timestamptz);
+    exception when data_exception then
+      perform howdah.fail('queue', 'floors_invalid',
+        format('floors is not an array of lanes: %s', sqlerrm), '22023',
+        jsonb_build_object('field', 'floors'),
+        'Give [{"priority", "fair_seq", "scheduled_at"}], one per lane.');
+    end;
   end if;
 end
 $$;

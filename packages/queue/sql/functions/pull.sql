@@ -80,7 +80,7 @@ begin
     perform queue._promote(p_namespace, p_queue, v_due, p_limit);
   end if;
 
-  loop
+  for v_round in 1..5 loop
     select array_agg(c.ctid), array_agg(c.id), bool_or(c.expires_at <= v_due)
     into tids, ids, v_expired
     from (
@@ -91,6 +91,7 @@ begin
         and j.phase = 1
         and j.status = 'pending'
         and j.scheduled_at <= v_due
+        and (v_round < 5 or j.expires_at is null or j.expires_at > v_due)
       order by j.priority desc, j.fair_seq, j.scheduled_at, j.id
       limit p_limit
       for update skip locked
@@ -228,7 +229,8 @@ Returns               the job, by priority, then the time it was due, then id; n
                       ready or the queue is paused
 Errors                queue.queue_null (22004), queue_empty, worker_id_empty (22026),
                       queue_too_long, worker_id_too_long (22001), queue_invalid_chars,
-                      queue_whitespace, not_positive (22023), tenant_mismatch (42501)
+                      queue_whitespace, not_positive, range_too_large (22023), tenant_mismatch
+                      (42501)
 Example               select id, fence_token, payload from queue.pull(''acme'', ''mail'',
                       ''worker-1'', ''1 minute'');';
 

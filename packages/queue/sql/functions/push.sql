@@ -34,7 +34,7 @@ declare
   v_replaces boolean := p_unique_key is not null and p_on_conflict in ('replace', 'debounce');
   v_actor jsonb := howdah.actor();
   v_now timestamptz := howdah.now();
-  v_scheduled_at timestamptz := coalesce(p_run_at, v_now) + coalesce(p_delay, interval '0');
+  v_scheduled_at timestamptz;
   v_max_attempts int;
   v_max_bytes int;
   v_notify text;
@@ -59,6 +59,12 @@ begin
       p_unique_key, p_concurrency_key, p_fair_key, p_tags, p_metadata, p_trace, p_on_conflict,
       v_max_bytes);
   end if;
+  if p_run_at not between '0001-01-01 UTC' and v_now + interval '100 years' then
+    perform howdah.fail('queue', 'range_too_large',
+      format('run_at is %s, it must be within 100 years', p_run_at), '22023',
+      jsonb_build_object('field', 'run_at', 'actual', p_run_at));
+  end if;
+  v_scheduled_at := coalesce(p_run_at, v_now) + coalesce(p_delay, interval '0');
 
   if p_throttle is not null then
     insert into queue.throttle_keys as t (namespace, queue, key, until)
@@ -145,14 +151,14 @@ The actor of the transaction is kept with the job.
 p_namespace        the tenant that owns the job
 p_queue            the queue, 1 to 256 characters
 p_payload          what the handler gets, any JSON value of at most 1 MiB as text
-p_delay            how long the job waits at least; null for none
+p_delay            how long the job waits at least, up to 100 years; null for none
 p_priority         -1000 to 1000; higher goes first
 p_max_attempts     how often it may be tried, 1 to 30; null for the queue''s setting
 p_unique_key       at most 1,024 characters; while a job with this key waits or runs in the queue no
                    second one is made
 p_tags             at most 50 tags of at most 256 characters
 p_metadata         what is known about the job beside its payload
-p_run_at           a time instead of now from which p_delay counts
+p_run_at           a time instead of now from which p_delay counts, at most in 100 years
 p_concurrency_key  what the job uses that may be used by few at a time
 p_fair_key         on whose behalf the job runs, where a queue is shared fairly
 p_expires_in       how long after the push the job may still start; then it becomes a dead letter
@@ -168,8 +174,8 @@ Errors             queue.queue_null, payload_null, unique_key_null (22004), queu
                    unique_key_empty (22026), queue_too_long (22001), queue_invalid_chars,
                    queue_whitespace, payload_too_large, priority_range, max_attempts_range,
                    unique_key_too_long, concurrency_key_too_long, fair_key_too_long, tags_limit,
-                   not_positive, on_conflict_invalid (22023), duplicate_job (23505), tenant_mismatch
-                   (42501)
+                   not_positive, range_too_large, on_conflict_invalid (22023), duplicate_job
+                   (23505), tenant_mismatch (42501)
 Example            select queue.push(''acme'', ''mail'', ''{"to": "bob"}'', ''5 minutes'');';
 
 create or replace function queue.push_batch(
@@ -217,7 +223,8 @@ begin
   if array_position(p_payloads, null) is not null then
     perform queue._reject_payload(null, v_max_bytes);
   end if;
-  if pg_column_size(p_payloads) > v_max_bytes / 8 then
+  if (select max(pg_column_size(i.payload)) from unnest(p_payloads) as i(payload)) > v_max_bytes / 8
+  then
     perform queue._reject_payload(i.payload, v_max_bytes)
     from unnest(p_payloads) as i(payload)
     where octet_length(i.payload::text) > v_max_bytes;

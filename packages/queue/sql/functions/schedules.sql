@@ -758,11 +758,7 @@ begin
       format('every_interval is %s, it must be positive in all its parts', p_every), '22023',
       jsonb_build_object('field', 'every_interval', 'actual', p_every));
   end if;
-  if p_every > interval '100 years' then
-    perform howdah.fail('queue', 'range_too_large',
-      format('every_interval is %s, at most 100 years are allowed', p_every), '22023',
-      jsonb_build_object('field', 'every_interval', 'limit', '100 years', 'actual', p_every));
-  end if;
+  perform queue._check_range('every_interval', p_every);
 
   if p_misfire is null or p_misfire not in ('skip', 'once', 'all') then
     perform howdah.fail('queue', 'misfire_invalid', format('misfire is %L', p_misfire), '22023',
