@@ -257,6 +257,37 @@ describe("release_batch", () => {
   });
 });
 
+test("what waits for no time rings: a nack, a snooze and an item of settle_batch", async () => {
+  const listener = await db.client();
+  const rung: unknown[] = [];
+  listener.on("notification", ({ payload }) => rung.push(JSON.parse(payload ?? "")));
+  for (const sql of [
+    "select queue.nack('t', $1, $2, 'e', '0 s')",
+    "select queue.snooze('t', $1, $2, '0 s')",
+    `select queue.settle_batch('t', jsonb_build_array(
+       jsonb_build_object('id', $1::bigint, 'fence', $2::bigint, 'outcome', 'nack', 'delay', '0 s')))`,
+  ]) {
+    await wipe(db);
+    await push(db);
+    const job = await pull(db);
+    await listener.query(`listen ${await value(db, "select queue.channel_name('t', 'q')")}`);
+    await db.query(sql, [job.id, job.fence_token]);
+    await listener.query("unlisten *");
+    expect(rung.splice(0), sql).toEqual([{ queue: "q", count: 1 }]);
+    expect((await pull(db)).id).toBe(job.id);
+  }
+});
+
+test("the longest backoff of the most attempts is reckoned without overflow", async () => {
+  for (const [base, most, seconds] of [
+    ["6 hours", "7 days", 604_800],
+    ["90 years", "100 years", 36_525 * 86_400],
+  ] as const) {
+    const wait = "select extract(epoch from queue._backoff(30, 'exponential', $1, $2, 0))::float8";
+    expect(await value<number>(db, wait, [base, most])).toBeCloseTo(seconds, -6);
+  }
+});
+
 describe("release_jobs", () => {
   test("gives back all jobs of the worker and no other's", async () => {
     await db.query("select queue.push_batch('t', 'q', array_fill('1'::jsonb, array[5]))");
@@ -376,9 +407,19 @@ describe("settle_batch", () => {
     ).toBe(5);
   });
 
+  test("takes a payload as large as the tenant allows", async () => {
+    await db.query("insert into queue.config (namespace, max_payload_bytes) values ('t', 3000000)");
+    const [job] = await pushed(1);
+    const item = { id: job?.id, fence: job?.fence_token, outcome: "snooze", delay: "1 s" };
+    await refuses(items([{ ...item, payload: "x".repeat(3_000_000) }]), "payload_too_large 22023");
+    expect(await items([{ ...item, payload: "x".repeat(2_000_000) }])).toMatchObject([{ outcome: "snoozed" }]);
+  });
+
   test("refuses what it cannot understand and changes nothing", async () => {
     const [job] = await pushed(1);
     const item = { id: job?.id, fence: job?.fence_token };
+    await refuses(items([1 as unknown as Record<string, unknown>]), "items_invalid 22023");
+    await refuses(items([{ ...item, outcome: "nack", delay: "200 years" }]), "range_too_large 22023");
     await refuses(items([{ ...item, outcome: "explode" }]), "outcome_invalid 22023");
     await refuses(items([{ ...item }]), "outcome_invalid 22023");
     await refuses(items([{ ...item, outcome: "snooze" }]), "delay_null 22004");

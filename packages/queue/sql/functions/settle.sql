@@ -177,13 +177,13 @@ create or replace function queue._backoff(
 language sql
 volatile
 as $$
-  select least(
-    p_base * case p_type
+  select interval '1 second' * least(
+    extract(epoch from p_base)::float8 * case p_type
       when 'fixed' then 1
       when 'linear' then p_attempt
       else power(2, least(p_attempt, 31) - 1)
     end,
-    p_max
+    extract(epoch from p_max)::float8
   ) * (1 + p_jitter * (2 * random() - 1))
 $$;
 
@@ -316,6 +316,7 @@ as $$
 declare
   v_namespace text collate "C" := p_namespace;
   v_job queue.jobs;
+  v_is_due boolean;
 begin
   perform howdah.guard('queue', p_namespace);
   perform queue._check_delay(p_backoff);
@@ -341,14 +342,17 @@ begin
     updated_at = howdah.now()
   from queue._settings(v_namespace, v_job.queue) s
   where j.namespace = v_namespace
-    and j.id = p_job_id;
+    and j.id = p_job_id
+  returning j.scheduled_at <= queue._due() into v_is_due;
+  if v_is_due then
+    perform queue._ring_all(p_namespace, array[v_job.queue]);
+  end if;
   return true;
 end
 $$;
 
 comment on function queue.nack(text, bigint, bigint, text, interval) is
 'Settle a job whose attempt failed: it is tried again after a while, or becomes a dead letter.
-
 
 p_namespace  the tenant that owns the job
 p_job_id     the job
@@ -357,8 +361,8 @@ p_error      what went wrong, cut to 8,192 characters
 p_backoff    how long to wait; null for the queue''s setting, or 30 seconds doubled with each
              attempt up to an hour
 Returns      true if the job will be tried again; false if it became a dead letter
-Errors       queue.job_id_null, fence_null (22004), not_positive (22023), fence_stale (40001),
-             tenant_mismatch (42501)
+Errors       queue.job_id_null, fence_null (22004), not_positive, range_too_large (22023),
+             fence_stale (40001), tenant_mismatch (42501)
 Example      select queue.nack(''acme'', 18, 9002, ''smtp down'');';
 
 create or replace function queue.fail(
@@ -596,6 +600,9 @@ begin
     updated_at = howdah.now()
   where j.namespace = v_namespace
     and j.id = p_job_id;
+  if p_delay = interval '0' then
+    perform queue._ring_all(p_namespace, array[v_job.queue]);
+  end if;
   return true;
 end
 $$;
@@ -609,8 +616,8 @@ p_fence      the fence_token with which it was pulled
 p_delay      how long it waits at least
 p_payload    a new payload, for a handler that remembers how far it came; null keeps the old one
 Returns      true
-Errors       queue.job_id_null, fence_null, delay_null (22004), not_positive, payload_too_large
-             (22023), fence_stale (40001), tenant_mismatch (42501)
+Errors       queue.job_id_null, fence_null, delay_null (22004), not_positive, range_too_large,
+             payload_too_large (22023), fence_stale (40001), tenant_mismatch (42501)
 Example      select queue.snooze(''acme'', 18, 9002, ''1 hour'');';
 
 create or replace function queue.extend_visibility(
@@ -650,6 +657,6 @@ p_job_id     the job
 p_fence      the fence_token with which it was pulled
 p_extension  how much is added to the deadline as it stands
 Returns      true
-Errors       queue.job_id_null, fence_null, extension_null (22004), extension_positive (22023),
-             fence_stale (40001), tenant_mismatch (42501)
+Errors       queue.job_id_null, fence_null, extension_null (22004), extension_positive,
+             range_too_large (22023), fence_stale (40001), tenant_mismatch (42501)
 Example      select queue.extend_visibility(''acme'', 18, 9002, ''1 minute'');';

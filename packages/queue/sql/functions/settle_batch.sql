@@ -23,7 +23,8 @@ declare
   v_dead record;
 begin
   perform howdah.guard('queue', p_namespace);
-  perform queue._check_items(p_items);
+  perform queue._check_items(p_items, s.max_payload_bytes)
+  from queue._settings(v_namespace, null) s;
   select array_agg(i.id), array_agg(i.fence) into v_ids, v_fences
   from jsonb_to_recordset(p_items) as i(id bigint, fence bigint);
   perform queue._check_fences(v_ids, v_fences);
@@ -106,8 +107,10 @@ begin
     select j.queue
     from jsonb_to_recordset(p_items) as i(id bigint, fence bigint, outcome text)
     join queue.jobs j on j.namespace = v_namespace and j.id = i.id
-    where i.outcome = 'release'
+    where i.outcome in ('nack', 'snooze', 'release')
       and i.fence = any (v_held)
+      and j.status = 'pending'
+      and j.scheduled_at <= queue._due()
   ));
 end
 $$;
@@ -122,11 +125,12 @@ p_items      [{"id", "fence", "outcome", "error", "delay", "payload"}]; outcome 
 Returns      each job_id and its outcome: completed, retry, dead, snoozed, released, cancelled, or
              lost
 Errors       queue.job_id_null, fence_null, delay_null (22004), items_invalid, outcome_invalid,
-             batch_too_large, payload_too_large, not_positive (22023), tenant_mismatch (42501)
+             batch_too_large, payload_too_large, not_positive, range_too_large (22023),
+             tenant_mismatch (42501)
 Example      select * from queue.settle_batch(''acme'',
              ''[{"id": 18, "fence": 9002, "outcome": "nack", "error": "smtp down"}]'');';
 
-create or replace function queue._check_items(p_items jsonb) returns void
+create or replace function queue._check_items(p_items jsonb, p_most int) returns void
 language plpgsql
 stable
 as $$
@@ -139,6 +143,12 @@ begin
       jsonb_build_object('field', 'items'));
   end if;
   perform queue._check_batch(jsonb_array_length(p_items));
+  if exists (
+    select 1 from jsonb_array_elements(p_items) as i(item) where jsonb_typeof(i.item) <> 'object'
+  ) then
+    perform howdah.fail('queue', 'items_invalid', 'an item is not a JSON object', '22023',
+      jsonb_build_object('field', 'items'));
+  end if;
 
   begin
     if (
@@ -167,7 +177,7 @@ begin
           v_item.id), '22004', null, 'Say how long the job shall wait.');
       end if;
       perform queue._check_delay(v_item.delay);
-      perform queue._check_size('payload', v_item.payload, 1048576);
+      perform queue._check_size('payload', v_item.payload, p_most);
     end loop;
   exception
     when invalid_text_representation or invalid_datetime_format or numeric_value_out_of_range
@@ -179,5 +189,5 @@ begin
 end
 $$;
 
-comment on function queue._check_items(jsonb) is
+comment on function queue._check_items(jsonb, int) is
 'Refuse what is wrong with the items of settle_batch.';
