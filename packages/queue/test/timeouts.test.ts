@@ -78,6 +78,27 @@ describe("tick_timeouts", () => {
     await refuses(timeouts(1001), "limit_too_large 22023");
   });
 
+  test("finds an overdue job behind many leases whose jobs have ended", async () => {
+    await db.query(
+      `insert into queue.leases (namespace, expires_at, worker_id, job_ids)
+       select 't', now() - interval '1 hour', 'w', array[-i] from generate_series(1, 2500) i`,
+    );
+    const [job] = await claim(1, "w", "1 millisecond");
+    await db.query("select pg_sleep(0.003)");
+    expect(await timeouts()).toMatchObject([{ job_id: job?.id }]);
+    expect(await rows(db, "select * from queue.leases")).toEqual([]);
+  });
+
+  test("looks at a bounded number of jobs at a time", async () => {
+    await db.query(
+      `insert into queue.leases (namespace, expires_at, worker_id, job_ids)
+       select 't', now() - interval '1 hour', 'w', array(select -j from generate_series(1, 1000) j)
+       from generate_series(1, 50) i`,
+    );
+    await rows(db, "select * from queue._reclaim('t', 1000)");
+    expect(await value(db, "select count(*)::int from queue.leases")).toBe(30);
+  });
+
   test("buries a job that wore out more leases than allowed", async () => {
     await db.query("insert into queue.config (namespace, max_timeouts) values ('t', 2)");
     const id = await push(db, 1, "p_max_attempts => 30");

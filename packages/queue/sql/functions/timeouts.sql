@@ -27,9 +27,12 @@ begin
   for v_namespace in
     select n.namespace from queue._namespaces(p_namespace) n
   loop
-    return query select * from queue._reclaim(v_namespace, v_left);
-    get diagnostics v_count = row_count;
-    v_left := v_left - v_count;
+    for v_round in 1..10 loop
+      return query select * from queue._reclaim(v_namespace, v_left);
+      get diagnostics v_count = row_count;
+      v_left := v_left - v_count;
+      exit when v_left <= 0 or not queue._overdue(v_namespace);
+    end loop;
     exit when v_left <= 0;
   end loop;
 end
@@ -63,14 +66,18 @@ declare
 begin
   select array_agg(due.lease_id) into v_lease_ids
   from (
-    select l.lease_id
-    from queue.leases l
-    where l.namespace = v_namespace
-      and l.expires_at <= v_now
-    order by l.expires_at
-    limit 1000
-    for update skip locked
-  ) due;
+    select l.lease_id, sum(l.size) over (order by l.expires_at, l.lease_id) - l.size as before
+    from (
+      select l.lease_id, l.expires_at, cardinality(l.job_ids) as size
+      from queue.leases l
+      where l.namespace = v_namespace
+        and l.expires_at <= v_now
+      order by l.expires_at
+      limit 1000
+      for update skip locked
+    ) l
+  ) due
+  where due.before < 20000;
 
   select array_agg(w.worker_id) into v_silent
   from queue.workers w
@@ -83,7 +90,7 @@ begin
       from queue.leases l
       where l.namespace = v_namespace
         and l.worker_id = any (v_silent)
-      limit 1000
+      limit 100
       for update skip locked
     ) due;
   end if;
@@ -171,7 +178,8 @@ end
 $$;
 
 comment on function queue._reclaim(text, int) is
-'tick_timeouts for one namespace: looks at up to 1,000 leases and takes back up to p_limit jobs.';
+'tick_timeouts for one namespace: looks at up to 1,000 leases with about 20,000 jobs, and takes back
+up to p_limit.';
 
 create or replace function queue._namespaces(p_namespace text) returns table (namespace text)
 language plpgsql
