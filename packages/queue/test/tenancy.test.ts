@@ -117,6 +117,18 @@ describe("a plain role", () => {
     ).rejects.toMatchObject({ code: "42501" });
   });
 
+  test("that may write its tenant's settings may not write the global ones by that name either", async () => {
+    const role = await db.role("global");
+    await role.grant("queue", "read");
+    await db.query(`grant insert, update, delete on queue.config to ${role.name}`);
+    await role.transaction(async (tx) => {
+      await tx.query("select queue.set_tenant('global')");
+      await tx.query("update queue.config set default_max_attempts = 1");
+      await tx.query("delete from queue.config");
+    });
+    expect(await value(db, "select default_max_attempts from queue.config where namespace = 'global'")).toBe(3);
+  });
+
   test("without access may do nothing", async () => {
     const role = await db.role("nobody");
     for (const sql of ["select queue.push('a', 'q', '1')", "select * from queue.jobs", "select queue.get_stats('a')"]) {

@@ -21,6 +21,9 @@ begin
 end
 $$;
 
+drop policy tenant on queue.config;
+create policy tenant on queue.config
+using (namespace = howdah.tenant() and namespace <> 'global');
 drop policy if exists defaults on queue.config;
 create policy defaults on queue.config for select
 using (namespace = howdah.tenant() or namespace = 'global');
