@@ -2,16 +2,17 @@
 //
 // A queue is hot while claims come back full: look at once. It is warm when a claim took what there was: look again with the next
 // acknowledgements. It is cold when a look at all of it found nothing: then arm the bell, look once more, and sleep until
-// somebody rings. Where the bell cannot be had, look again after 20 ms, then after ever longer times.
+// somebody rings. Where the bell cannot be had, look again after 5 ms, then after ever longer times.
 import type { Doorbell } from "./doorbell.ts";
 import type { Source } from "./source.ts";
 
-const shortestPoll = 20;
+const shortestPoll = 5;
 /** The longest time between two looks while a bell cannot be had, because others sleep or push. */
 const longestPoll = 1000;
 
-/** So many rings without a rest in between mean that the worker is busy. */
-const manyRings = 2;
+/** More rings than this in so many milliseconds are too many: the worker is about to look anyway. */
+const busyRings = 2;
+const busyTime = 10;
 
 /** What a watch needs of its worker. */
 export interface WatchSetup {
@@ -33,9 +34,11 @@ export class Watch {
   private readonly setup: WatchSetup;
   private timer: NodeJS.Timeout | undefined;
   private pollDelay = 0;
-  /** How often somebody rang since the last rest, and whether a claim found something since. */
+  /** Whether somebody rang and no claim has found anything since. */
+  private hasRung = false;
+  /** How often somebody rang in a short time, which ends then. */
   private rings = 0;
-  private hasFound = false;
+  private countsUntil = 0;
   private isArming = false;
 
   constructor(source: Source, setup: WatchSetup) {
@@ -45,7 +48,13 @@ export class Watch {
 
   /** Somebody pushed, or, after a gap, may have pushed. */
   ring(isGap: boolean): void {
-    if (++this.rings > manyRings) void this.setup.bell?.disarm(); // awake for long: let pushes be cheap
+    const now = performance.now();
+    if (now > this.countsUntil) {
+      this.countsUntil = now + busyTime;
+      this.rings = 0;
+    }
+    if (++this.rings > busyRings) void this.setup.bell?.disarm(); // let so many pushes be cheap
+    this.hasRung = true;
     this.wake(isGap);
   }
 
@@ -62,7 +71,7 @@ export class Watch {
   claimed(taken: number, limit: number, isSweep: boolean, wakes: number, now: number): void {
     const { source } = this;
     if (taken > 0) {
-      this.hasFound = true;
+      this.hasRung = false;
       this.pollDelay = 0;
     }
     source.isFull = taken >= limit;
@@ -85,9 +94,8 @@ export class Watch {
       this.poll();
       if (bell && !this.isArming) void this.arm(bell);
     }
-    onRest(this.rings > 0 && !this.hasFound);
-    this.rings = 0;
-    this.hasFound = false;
+    onRest(this.hasRung);
+    this.hasRung = false;
   }
 
   private async arm(bell: Doorbell): Promise<void> {
