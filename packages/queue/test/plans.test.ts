@@ -111,6 +111,26 @@ describe.each([
     }
   });
 
+  test("neither the clock nor a list of running jobs reads what it does not need", async () => {
+    await fill(20);
+    await rows(db, "select * from queue.pull_batch('t', 'q', 10)");
+    await db.query(
+      `insert into queue.leases (namespace, expires_at, worker_id, job_ids)
+       select 't', now() + interval '1 hour', 'w', array[-i] from generate_series(1, 20000) i`,
+    );
+    await db.query("analyze queue.leases");
+    const ticks = await plansOf(client, "select * from queue.tick_timeouts('t')");
+    const leases = ticks.flatMap(({ nodes }) => nodes.filter((node) => node["Relation Name"] === "leases"));
+    expect(leases.map((node) => node["Index Name"])).toEqual(["leases_expiry_idx", "leases_expiry_idx"]);
+    expect(leases.map((node) => node["Rows Removed by Filter"] ?? 0)).toEqual([0, 0]);
+    await db.query("delete from queue.leases where lease_id % 100 > 0 and cardinality(job_ids) = 1");
+    const list = await plansOf(client, "select * from queue.list_jobs('t', 'q', 'running')");
+    expect(list.flatMap(({ nodes }) => onJobs(nodes).map((node) => node["Node Type"]))).toEqual([
+      "Index Scan",
+      "Index Scan",
+    ]);
+  });
+
   test("promoting and timing out read no more rows than they change", async () => {
     await fill(50, ", phase, scheduled_at", ", 0, now() - interval '1 minute'");
     const promotion = (await plansOf(client, "select * from queue.pull_batch('t', 'q', 10)")).find((plan) =>

@@ -243,9 +243,15 @@ begin
           from queue.leases l
           where l.namespace = v_namespace
         ) leased
-        join queue.jobs j on j.namespace = v_namespace and j.id = leased.id
-        where j.status = 'running'
-          and (v_first or (j.locked_at, j.id) > (p_after.locked_at, p_after.id))
+        cross join lateral (
+          select j.id, j.locked_at
+          from queue.jobs j
+          where j.namespace = v_namespace
+            and j.id = leased.id
+            and j.status = 'running'
+          offset 0
+        ) j
+        where v_first or (j.locked_at, j.id) > (p_after.locked_at, p_after.id)
         order by j.locked_at, j.id
         limit p_limit
       );

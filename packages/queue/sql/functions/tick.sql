@@ -133,10 +133,11 @@ language plpgsql
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
+  v_now timestamptz := clock_timestamp();
 begin
   return exists (
     select 1 from queue.leases l
-    where l.namespace = v_namespace and l.expires_at <= clock_timestamp()
+    where l.namespace = v_namespace and l.expires_at <= v_now
   );
 end
 $$;
