@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import pg from "pg";
 import { ConnectionError, isConnectionFailure } from "./errors.ts";
 
@@ -57,7 +58,8 @@ export function pgPoolDriver(pool: pg.Pool, isOwn: boolean): Driver {
           if (failure || !client) return reject(unsent(failure));
           hearErrors(client);
           const done = (error: Error | undefined, result: unknown): void => {
-            release(Boolean(error) && isConnectionFailure(error));
+            // A text without values may be of several statements, and have left a transaction open.
+            release(Boolean(error) && (!query.values?.length || isConnectionFailure(error)));
             if (error) reject(error);
             else resolve(result as Result<R>);
           };
@@ -68,7 +70,7 @@ export function pgPoolDriver(pool: pg.Pool, isOwn: boolean): Driver {
     acquire: () => pool.connect().then(pgConnection, (error) => Promise.reject(unsent(error))),
     async open() {
       const { max: _max, ...options } = pool.options;
-      return pgOwnConnection(new pg.Client({ ...options, password: pool.options.password, keepAlive: true }));
+      return pgOwnConnection({ ...options, password: pool.options.password });
     },
     async close() {
       if (isOwn) await pool.end();
@@ -78,7 +80,7 @@ export function pgPoolDriver(pool: pg.Pool, isOwn: boolean): Driver {
 
 /** Runs one `pg` client, connected by its owner. Its users take turns. */
 export function pgClientDriver(client: pg.ClientBase): Driver {
-  const turns = takeTurns();
+  const turns = takeTurns(client);
   const acquire = async (): Promise<Connection> => {
     const done = await turns();
     return { ...pgConnection(client as pg.PoolClient), release: done };
@@ -89,21 +91,25 @@ export function pgClientDriver(client: pg.ClientBase): Driver {
     acquire,
     async open() {
       const { host, port, database, user, password, ssl } = client as pg.Client;
-      return pgOwnConnection(new pg.Client({ host, port, database, user, password, ssl, keepAlive: true }));
+      return pgOwnConnection({ host, port, database, user, password, ssl });
     },
     async close() {},
   };
 }
 
-/** A lock for users of one connection: each waits for the ones before it. */
-export function takeTurns(): () => Promise<() => void> {
-  let last: Promise<void> = Promise.resolve();
+const lastTurns = new WeakMap<object, Promise<void>>();
+
+/** A lock for users of one connection, however many databases are made of it: each waits for the ones before it. */
+export function takeTurns(connection: object): () => Promise<() => void> {
   return async () => {
     let done = (): void => {};
-    const before = last;
-    last = new Promise((resolve) => {
-      done = resolve;
-    });
+    const before = lastTurns.get(connection);
+    lastTurns.set(
+      connection,
+      new Promise((resolve) => {
+        done = resolve;
+      }),
+    );
     await before;
     return done;
   };
@@ -141,7 +147,9 @@ export async function queryInTurn<R>(acquire: Driver["acquire"], query: Query): 
   }
 }
 
-async function pgOwnConnection(client: pg.Client): Promise<OwnConnection> {
+async function pgOwnConnection(config: pg.ClientConfig): Promise<OwnConnection> {
+  const connectionTimeoutMillis = config.connectionTimeoutMillis || 10_000;
+  const client = new pg.Client({ ...config, connectionTimeoutMillis, keepAlive: true });
   client.on("error", ignore);
   await client.connect();
   return {
@@ -153,6 +161,11 @@ async function pgOwnConnection(client: pg.Client): Promise<OwnConnection> {
       client.on("error", handler);
       client.on("end", () => handler());
     },
-    end: () => client.end(),
+    async end() {
+      // The other side of a half-open socket never says that it has ended.
+      const { stream } = (client as unknown as { connection: { stream: Duplex } }).connection;
+      const timer = setTimeout(() => stream.destroy(), 1000);
+      await client.end().finally(() => clearTimeout(timer));
+    },
   };
 }

@@ -35,7 +35,7 @@ const parsers = {
 
 /** Runs a PGlite: one connection inside this process, whose users take turns, with notifications delivered in process. */
 export function pgliteDriver(db: PGliteLike): Driver {
-  const turns = takeTurns();
+  const turns = takeTurns(db);
   const query = <R>(input: string | Query, values?: unknown[]): Promise<Result<R>> => run<R>(db, input, values);
   const acquire = async (): Promise<Connection> => {
     const release = await turns();

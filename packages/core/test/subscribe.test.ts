@@ -1,5 +1,7 @@
+import { type AddressInfo, connect as connectTo, createServer, type Socket } from "node:net";
 import { PGlite } from "@electric-sql/pglite";
 import { hasPgBouncer, pooler, type TestDatabase, testDatabase } from "@howdah/testing";
+import pg from "pg";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { connect, PoolerError, type Subscription } from "../src/index.ts";
 
@@ -235,6 +237,46 @@ test.skipIf(!hasPgBouncer)(
     await bouncer.stop();
   },
 );
+
+test("a half-open connection is found by its heartbeat, and holds nobody up", { timeout: 20_000 }, async () => {
+  const server = new URL(db.url);
+  const port = Number(server.port);
+  const sockets: Socket[] = [];
+  const accepted: Socket[] = [];
+  let isDead = false;
+  const proxy = createServer({ allowHalfOpen: true }, (near) => {
+    accepted.push(near);
+    const far = connectTo({ port, host: server.hostname, allowHalfOpen: true });
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.push(from);
+      from.on("data", (chunk) => isDead || to.write(chunk)).on("end", () => isDead || to.end());
+      from.on("error", () => {});
+    }
+  });
+  await new Promise<void>((listening) => proxy.listen(0, "127.0.0.1", listening));
+  server.port = String((proxy.address() as AddressInfo).port);
+  const pool = new pg.Pool({ connectionString: server.href, connectionTimeoutMillis: 300 });
+  const own = connect(pool);
+  const heard = ear();
+  await own.subscribe("orders", heard, { heartbeat: 50 });
+  const before = accepted.length;
+  isDead = true;
+  await vi.waitFor(() => expect(heard.errors[0]).toBeInstanceOf(PoolerError), { timeout: 5_000 });
+  isDead = false;
+  await vi.waitFor(() => expect(heard.gaps).toEqual(["connected", "reconnected"]), { timeout: 5_000 });
+  expect(accepted.length).toBeGreaterThan(before);
+
+  isDead = true;
+  await own.close();
+  await vi.waitFor(() =>
+    expect(sockets.filter((socket) => !socket.readableEnded && !socket.destroyed)).toHaveLength(2),
+  );
+  for (const socket of sockets) socket.destroy();
+  proxy.close();
+});
 
 test("a server that cannot be reached is an error at once", async () => {
   const own = connect("postgres://127.0.0.1:1/nothing");
