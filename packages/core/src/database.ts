@@ -86,7 +86,17 @@ export function transaction<T>(
   fn: (tx: Transaction) => Promise<T>,
   options: TransactionOptions = {},
 ): Promise<T> {
-  return connect(target).transaction(fn, options);
+  return withDatabase(target, (db) => db.transaction(fn, options));
+}
+
+/** Runs `fn` on a database, and closes it afterwards if it had to be made of a connection string. */
+export async function withDatabase<T>(target: Target | Database, fn: (db: Database) => Promise<T>): Promise<T> {
+  const db = connect(target);
+  try {
+    return await fn(db);
+  } finally {
+    if (typeof target === "string") await db.close();
+  }
 }
 
 function driverFor(target: Target): Driver {
@@ -185,12 +195,13 @@ class DriverDatabase implements Database {
       if (options.actor !== undefined) await call(tx, setActor, options.actor);
       const result = await fn(tx);
       isCommitting = true;
-      await connection.execute("commit");
+      // A commit after an error that `fn` caught would silently roll back; the statement before it fails then.
+      await connection.execute("select; commit");
       return result;
     } catch (error) {
-      isBroken = isConnectionFailure(error);
-      if (!isBroken) await connection.execute("rollback").catch(() => (isBroken = true));
-      throw isBroken && !(error instanceof ConnectionError) ? new ConnectionError(error, isCommitting) : error;
+      await connection.execute("rollback").catch(() => (isBroken = true));
+      const isLost = isBroken && isConnectionFailure(error) && !(error instanceof ConnectionError);
+      throw isLost ? new ConnectionError(error, isCommitting) : error;
     } finally {
       connection.release(isBroken);
     }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { call, fn } from "./call.ts";
-import { connect, type Database, type Target } from "./database.ts";
+import { type Database, type Target, withDatabase } from "./database.ts";
 import { type Duration, milliseconds } from "./duration.ts";
 
 /** The outcome of one maintenance task. */
@@ -26,7 +26,7 @@ const maintainFn = fn<{ budget?: Duration; module?: string }, MaintenanceTask[]>
 export const maintain = (
   target: Target | Database,
   options: { budget?: Duration; module?: string } = {},
-): Promise<MaintenanceTask[]> => call(connect(target), maintainFn, options);
+): Promise<MaintenanceTask[]> => withDatabase(target, (db) => call(db, maintainFn, options));
 
 /** A loop of {@link maintain}; see {@link maintenance}. */
 export interface Maintenance extends AsyncDisposable {
@@ -49,12 +49,11 @@ export interface MaintenanceOptions {
 
 /** Keeps the installed modules in shape for as long as a process runs. Any number of processes may do so. */
 export function maintenance(target: Target | Database, options: MaintenanceOptions = {}): Maintenance {
-  const db = connect(target);
   const every = milliseconds(options.every ?? "1 minute");
   let stopping = new AbortController();
   let loop: Promise<void> | undefined;
 
-  async function run(signal: AbortSignal): Promise<void> {
+  async function run(db: Database, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       let hasMore = false;
       try {
@@ -80,7 +79,8 @@ export function maintenance(target: Target | Database, options: MaintenanceOptio
     start() {
       if (loop) return;
       stopping = new AbortController();
-      loop = run(stopping.signal);
+      const { signal } = stopping;
+      loop = withDatabase(target, (db) => run(db, signal));
     },
     stop,
     [Symbol.asyncDispose]: stop,

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { coreModule } from "./core-module.ts";
-import { connect, type Database, type Target } from "./database.ts";
+import { type Database, type Target, withDatabase } from "./database.ts";
 import type { Connection } from "./driver.ts";
 import { type Duration, milliseconds } from "./duration.ts";
 import { isConnectionFailure, MigrationError, SchemaBehindError, sqlstateOf } from "./errors.ts";
@@ -75,12 +75,19 @@ export interface ModuleStatus {
  * @throws {MigrationError} with the module, the file and the line that failed; {@link ChecksumMismatchError},
  *   {@link SchemaTooNewError}
  */
-export async function migrate(
+export function migrate(
   target: Target | Database,
   modules: readonly Module[],
   options: MigrateOptions = {},
 ): Promise<MigrationReport> {
-  const db = connect(target);
+  return withDatabase(target, (db) => migrateDatabase(db, modules, options));
+}
+
+async function migrateDatabase(
+  db: Database,
+  modules: readonly Module[],
+  options: MigrateOptions,
+): Promise<MigrationReport> {
   const startedAt = performance.now();
   const all = withCore(modules);
   const isTargeted = options.target !== undefined;
@@ -101,7 +108,7 @@ export async function migrate(
 
 /** Says of each module, and of `howdah` itself, where it stands. Changes nothing. */
 export async function status(target: Target | Database, modules: readonly Module[]): Promise<ModuleStatus[]> {
-  const plans = await planAll(connect(target), modules);
+  const plans = await withDatabase(target, (db) => planAll(db, modules));
   return plans.map(({ module, state, databaseRelease, steps }) => ({
     module: module.name,
     state,
@@ -113,7 +120,8 @@ export async function status(target: Target | Database, modules: readonly Module
 
 /** Lists the files that {@link migrate} would run, in order. Changes nothing. */
 export async function plan(target: Target | Database, modules: readonly Module[]): Promise<Step[]> {
-  return (await planAll(connect(target), modules)).flatMap(({ steps }) => steps);
+  const plans = await withDatabase(target, (db) => planAll(db, modules));
+  return plans.flatMap(({ steps }) => steps);
 }
 
 /**
@@ -127,10 +135,13 @@ export async function prepare(
   modules: readonly Module[],
   policy: { migrate?: boolean | "check" } = {},
 ): Promise<void> {
-  const db = connect(target);
   const wanted = policy.migrate ?? true;
-  if (wanted === true) await migrate(db, modules);
-  if (wanted !== "check" || isCurrent(withCore(modules), await readModules(db))) return;
+  if (wanted === true) await migrate(target, modules);
+  if (wanted === "check") await withDatabase(target, (db) => assertServed(db, modules));
+}
+
+async function assertServed(db: Database, modules: readonly Module[]): Promise<void> {
+  if (isCurrent(withCore(modules), await readModules(db))) return;
   const behind = (await planAll(db, modules)).find((plan) => !isServed(plan));
   if (!behind) return;
   throw new SchemaBehindError(

@@ -66,13 +66,18 @@ export function decode(type: SqlType | undefined, value: unknown): unknown {
     case "numeric[]":
       return (value as unknown[]).map((item) => (item === null ? null : String(item)));
     case "timestamptz":
-      return value instanceof Date && !Number.isNaN(value.getTime()) ? value : endOfTime(value);
+      return toDate(value);
     default:
       return value;
   }
 }
 
-/** `infinity` as the last moment that a `Date` can hold, and `-infinity` as the first. */
-function endOfTime(value: unknown): Date {
+/**
+ * A time, also where the application has pg read times as text. `infinity` is the last moment that a `Date` can hold, and
+ * `-infinity` the first.
+ */
+function toDate(value: unknown): Date {
+  const time = value instanceof Date ? value : new Date(String(value));
+  if (!Number.isNaN(time.getTime())) return time;
   return new Date(String(value).startsWith("-") ? -8.64e15 : 8.64e15);
 }

@@ -1,4 +1,4 @@
-import { connect, type Database, type Target } from "./database.ts";
+import { type Database, type Target, withDatabase } from "./database.ts";
 import { type Drift, SchemaDriftError } from "./errors.ts";
 import { withCore } from "./migrate.ts";
 import type { Module } from "./module.ts";
@@ -23,12 +23,14 @@ export async function verify(
   options: VerifyOptions = {},
 ): Promise<Drift[]> {
   const names = withCore(modules).map((module) => module.name);
-  const { rows } = await connect(target).query<Drift>(
-    `select v.* from howdah.verify() v where v.module = any($1::text[])
+  const { rows } = await withDatabase(target, (db) =>
+    db.query<Drift>(
+      `select v.* from howdah.verify() v where v.module = any($1::text[])
      union all
      select 'error', name, 'module', name, 'is not installed', null, null
      from unnest($1::text[]) name where not exists (select from howdah.modules m where m.module = name)`,
-    [`{${names.join(",")}}`],
+      [`{${names.join(",")}}`],
+    ),
   );
   const drift = rows.filter((row) => !options.allow?.includes(row.object));
   if (!options.report && drift.some((row) => row.severity === "error")) throw new SchemaDriftError(drift);

@@ -2,7 +2,7 @@ import { PGlite } from "@electric-sql/pglite";
 import { crash, race, type TestDatabase, testDatabase } from "@howdah/testing";
 import fc from "fast-check";
 import pg from "pg";
-import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, expectTypeOf, test, vi } from "vitest";
 import {
   ConflictError,
   ConnectionError,
@@ -15,6 +15,8 @@ import {
   type Query,
   type Queryable,
   RetryableError,
+  status,
+  transaction,
   ValidationError,
 } from "../src/index.ts";
 import { fromPGlite } from "../src/pglite.ts";
@@ -417,6 +419,70 @@ describe("a transaction", () => {
     );
     expect((await db.query("select n from shop.counters where id = 50")).rows).toEqual([{ n: 10 }]);
   });
+
+  test("of two databases made of one client takes turns too", async () => {
+    const client = await db.client();
+    const gate = Promise.withResolvers<void>();
+    const first = transaction(client, async (tx) => {
+      await tx.query("insert into shop.counters values ('acme', 60, 0)");
+      await gate.promise;
+      throw new Error("undo");
+    });
+    const second = transaction(client, (tx) => tx.query("insert into shop.counters values ('acme', 61, 0)"));
+    gate.resolve();
+    await expect(first).rejects.toThrow("undo");
+    await second;
+    expect((await db.query("select id from shop.counters where id in (60, 61)")).rows).toEqual([{ id: 61 }]);
+  });
+
+  test.each(["pg", "PGlite"])("through %s that caught an error does not pass for committed", async (driver) => {
+    const database = driver === "pg" ? db : lite;
+    await expect(
+      database.transaction(async (tx) => {
+        await tx.query("insert into shop.counters values ('acme', 70, 0)");
+        await tx.query("select 1 / 0").catch(() => {});
+      }),
+    ).rejects.toMatchObject({ code: "25P02" });
+    await database.query("select 1");
+  });
+
+  test("passes on what its function throws, also when the connection is gone or the network of others is", async () => {
+    const mine = new Error("mine");
+    const dying = db.transaction(async (tx) => {
+      const { rows } = await tx.query<{ pid: number }>("select pg_backend_pid() as pid");
+      await db.pool.query("select pg_terminate_backend($1, 10000)", [rows[0]?.pid]);
+      throw mine;
+    });
+    await expect(dying).rejects.toBe(mine);
+    const refused = Object.assign(new Error("fetch failed"), { code: "ECONNREFUSED" });
+    await expect(db.transaction(() => Promise.reject(refused))).rejects.toBe(refused);
+  });
+});
+
+test("a text that fails inside a transaction of its own leaves no connection of the pool in it", async () => {
+  const own = connect(new pg.Pool({ connectionString: db.url, max: 1 }));
+  await expect(own.query("begin; select 1 / 0; commit")).rejects.toThrow("division by zero");
+  expect((await own.query("select 1 as n")).rows).toEqual([{ n: 1 }]);
+});
+
+test("what is given a connection string closes what it opened", async () => {
+  const url = new URL(db.url);
+  url.searchParams.set("application_name", "by_string");
+  await transaction(url.href, (tx) => tx.query("select 1"));
+  await status(url.href, []);
+  await vi.waitFor(async () => {
+    const { rows } = await db.query("select 1 from pg_stat_activity where application_name = 'by_string'");
+    expect(rows).toEqual([]);
+  });
+});
+
+test("times are dates, also where the application has pg read them as text", async () => {
+  const types = new pg.TypeOverrides();
+  types.setTypeParser(1184, (text: string) => text);
+  const own = connect(new pg.Pool({ connectionString: db.url, types, max: 1 }));
+  const at = new Date("2026-02-03T04:05:06.789Z");
+  expect(await call(own, echo, { at }, context)).toMatchObject({ at });
+  expect(await call(own, echo, { at: "infinity" }, context)).toMatchObject({ at: new Date(8.64e15) });
 });
 
 test("race and crash of the test kit work with calls", async () => {
