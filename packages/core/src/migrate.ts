@@ -8,7 +8,7 @@ import { type LedgerModule, readLedger, readModules } from "./ledger.ts";
 import type { Module, ModuleFile } from "./module.ts";
 import { isServed, type ModulePlan, type ModuleState, planModule, type Step } from "./plan.ts";
 import { backoff } from "./retry.ts";
-import { statements } from "./statements.ts";
+import { concurrentIndex } from "./statements.ts";
 
 /** How {@link migrate} runs. */
 export interface MigrateOptions {
@@ -494,12 +494,12 @@ async function finish(work: Connection, module: Module): Promise<void> {
 
 /** Removes what a crash in `create index concurrently` left: an index that exists, costs, and serves nothing. */
 async function dropInvalidIndex(work: Connection, module: Module, file: ModuleFile): Promise<void> {
-  const [, index] = /concurrently\s+(?:if\s+not\s+exists\s+)?(\w+)\s+on\s+/i.exec(statements(file.text)[0] ?? "") ?? [];
+  const index = concurrentIndex(file.text);
   if (index === undefined) return;
   const { rows } = await work.query<{ name: string }>(
     `select i.indexrelid::regclass::text as name from pg_index i join pg_class c on c.oid = i.indexrelid
      where c.relname = $1 and c.relnamespace = to_regnamespace($2) and not i.indisvalid`,
-    [index.toLowerCase(), module.name],
+    [index, module.name],
   );
   for (const { name } of rows) await work.execute(`drop index concurrently ${name}`);
 }

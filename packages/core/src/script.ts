@@ -1,6 +1,7 @@
 import { milliseconds } from "./duration.ts";
 import { withCore } from "./migrate.ts";
 import type { Module, ModuleFile } from "./module.ts";
+import { concurrentIndex } from "./statements.ts";
 
 /** What {@link script} writes. */
 export interface ScriptOptions {
@@ -54,7 +55,7 @@ const psql: Dialect = {
   file: (module, file) => {
     const inside = `${atVersion(file, psql, textOf(file))}\n${record(module, file)}`;
     if (file.inTransaction) return psql.when(isDue(module, file), inside);
-    const outside = `commit;\n${inside}\nbegin;\n${psqlLock}`;
+    const outside = `commit;\n${invalidIndex(module, file, "drop index concurrently", (drop) => `${drop} \\gexec\n`)}${inside}\nbegin;\n${psqlLock}`;
     return psql.when(isDue(module, file), outside);
   },
 };
@@ -64,11 +65,22 @@ const plain: Dialect = {
   when: (condition, body) => `do $howdah$\nbegin\n  if ${condition} then\n${body}\n  end if;\nend\n$howdah$;`,
   file: (module, file) => {
     const text = file.inTransaction ? textOf(file) : textOf(file).replace(/\bconcurrently\b/gi, "");
-    const run = `execute $howdah_file$\n${text}\n$howdah_file$;`;
+    const mend = invalidIndex(module, file, "drop index", (drop) => `execute coalesce((${drop}), 'select');\n`);
+    const run = `${mend}execute $howdah_file$\n${text}\n$howdah_file$;`;
     const guarded = file.minVersion === 0 ? run : `if ${hasVersion(file)} then\n${run}\nend if;`;
     return plain.when(isDue(module, file), `${guarded}\n${record(module, file)}`);
   },
 };
+
+/** What to do first about an index that a crash left half built: it exists, so it would not be built again. */
+function invalidIndex(module: Module, file: ModuleFile, verb: string, use: (drop: string) => string): string {
+  const index = file.inTransaction ? undefined : concurrentIndex(file.text);
+  if (index === undefined) return "";
+  return use(`select '${verb} ' || i.indexrelid::pg_catalog.regclass
+from pg_catalog.pg_index i
+join pg_catalog.pg_class c on c.oid = i.indexrelid
+where c.relname = '${index}' and c.relnamespace = pg_catalog.to_regnamespace('${module.name}') and not i.indisvalid`);
+}
 
 /** A file's text with an end to its last statement, and with its own patience for locks. */
 function textOf({ text, lockTimeout, inTransaction }: ModuleFile): string {

@@ -13,3 +13,9 @@ export function statements(sql: string): string[] {
     .map((statement) => statement.trim())
     .filter((statement) => statement !== "");
 }
+
+/** The index that a file builds concurrently, if that is what it does. */
+export function concurrentIndex(sql: string): string | undefined {
+  const first = statements(sql)[0] ?? "";
+  return /concurrently\s+(?:if\s+not\s+exists\s+)?(\w+)\s+on\s+/i.exec(first)?.[1]?.toLowerCase();
+}

@@ -100,6 +100,18 @@ describe.each([
     expect((await migrate(db, [after])).modules).toEqual([]);
   });
 
+  test.skipIf(!isHere)(`builds an index again that a crash left invalid${suffix}`, async () => {
+    const { "migrations/0001_tables.sql": tables } = files;
+    await install(shop("0.9.0", { "migrations/0001_tables.sql": tables }));
+    await db.query("create index orders_id_idx on shop.orders (id)");
+    await db.query("update pg_index set indisvalid = false where indexrelid = 'shop.orders_id_idx'::regclass");
+    await install();
+    const { rows } = await db.query(
+      "select indisvalid from pg_index where indexrelid = 'shop.orders_id_idx'::regclass",
+    );
+    expect(rows).toEqual([{ indisvalid: true }]);
+  });
+
   test.skipIf(!isHere)(`compares previews of a release by their numbers${suffix}`, async () => {
     await install(shop("1.1.0-next.0"));
     await install(shop("1.1.0-next.1"));
