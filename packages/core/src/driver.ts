@@ -152,8 +152,12 @@ async function pgOwnConnection(config: pg.ClientConfig): Promise<OwnConnection> 
   const client = new pg.Client({ ...config, connectionTimeoutMillis, keepAlive: true });
   client.on("error", ignore);
   await client.connect();
+  const turns = takeTurns(client);
   return {
-    query: client.query.bind(client) as Queryable["query"],
+    async query<R>(query: string | Query, values?: unknown[]) {
+      const done = await turns();
+      return (client.query(query as string, values) as unknown as Promise<Result<R>>).finally(done);
+    },
     onNotification(handler) {
       client.on("notification", ({ channel, payload }) => handler(channel, payload ?? ""));
     },

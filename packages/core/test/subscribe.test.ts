@@ -164,6 +164,18 @@ test("no message comes before the gap of a reconnect, and confirmedAt stands sti
   await own.close();
 });
 
+test("statements on the listening connection wait for each other", async () => {
+  const own = connect(db.url);
+  const warnings: Error[] = [];
+  const warned = (warning: Error): void => void warnings.push(warning);
+  process.on("warning", warned);
+  const subscription = await own.subscribe("orders", ear());
+  await Promise.all([1, 2, 3].map((n) => subscription.query("select $1::int", [n])));
+  await own.close();
+  process.off("warning", warned);
+  expect(warnings).toEqual([]);
+});
+
 test("a stopped subscription runs no statement", async () => {
   const own = connect(db.url);
   const subscription = await own.subscribe("orders", ear());
