@@ -31,7 +31,8 @@ if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== lock) {
 
 // Under an older Node, the tasks run on the one that the lockfile brought.
 const bundled = join(root, "node_modules", `node-${process.platform}-${process.arch}`, "bin");
-const isOld = Number(process.versions.node.split(".")[0]) < 22;
+const [major, minor] = process.versions.node.split(".").map(Number);
+const isOld = major < 22 || (major === 22 && minor < 22);
 const PATH = isOld && existsSync(bundled) ? `${bundled}${delimiter}${process.env.PATH}` : process.env.PATH;
 const env = { ...process.env, PATH, TURBO_TELEMETRY_DISABLED: "1" };
 
