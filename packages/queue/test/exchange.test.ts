@@ -96,10 +96,21 @@ describe("exchange", () => {
 
   test("deletes the leases that the worker is done with", async () => {
     await fill(4);
-    const [a] = await exchange(2);
+    const [a, a2] = await exchange(2);
     const [b] = await exchange(2);
-    await exchange(0, [], `, p_done_leases => array[${a?.lease_id}]`);
+    if (!a || !a2) throw new Error("no jobs");
+    await exchange(0, [a, a2], `, p_done_leases => array[${a.lease_id}]`);
     expect(await rows(db, "select lease_id from queue.leases")).toEqual([{ lease_id: b?.lease_id }]);
+  });
+
+  test("keeps a lease that the worker is done with as long as one of its jobs runs", async () => {
+    await fill(2);
+    const [a, b] = await exchange(2);
+    if (!a || !b) throw new Error("no jobs");
+    await exchange(0, [a], `, p_done_leases => array[${a.lease_id}]`);
+    expect(await rows(db, "select lease_id from queue.leases")).toEqual([{ lease_id: a.lease_id }]);
+    await exchange(0, [b], `, p_done_leases => array[${a.lease_id}]`);
+    expect(await rows(db, "select lease_id from queue.leases")).toEqual([]);
   });
 
   test("keeps a lease that ran out, so that a job whose ack came too late is found", async () => {

@@ -300,6 +300,24 @@ describe("release_jobs", () => {
     expect(await value(db, "select queue.release_jobs('t', 'a')")).toBe(0);
   });
 
+  test("gives back a job whose heartbeat it had to wait for", async () => {
+    const id = await push(db);
+    const job = await pull(db, "w");
+    const [beating, releasing] = await db.clients(2);
+    if (!beating || !releasing) throw new Error("no clients");
+    await beating.query("begin");
+    await beating.query("select queue.heartbeat('t', 'w', array[$1::bigint], array[$2::bigint], '1 hour')", [
+      job.id,
+      job.fence_token,
+    ]);
+    const released = releasing.query("select queue.release_jobs('t', 'w')");
+    const { processID } = releasing as unknown as { processID: number };
+    while (!(await value<boolean>(db, "select cardinality(pg_blocking_pids($1)) > 0", [processID])));
+    await beating.query("commit");
+    expect((await released).rows).toEqual([{ release_jobs: 1 }]);
+    expect((await row(db, id))?.status).toBe("pending");
+  });
+
   test("needs a worker", async () => {
     await refuses(value(db, "select queue.release_jobs('t', null)"), "worker_id_null 22004");
     await refuses(value(db, "select queue.release_jobs('t', '')"), "worker_id_empty 22026");

@@ -4,9 +4,9 @@
 -- An ack that comes too late is answered with a row of kind 'lost' and does not stop the others:
 -- unlike a caller of ack_batch, a worker has no use for an error about work that is done. The job
 -- of such an ack may still be running by its row, past its deadline, and its lease is how it is
--- found: so a lease that ran out is left to tick_timeouts(), though the worker is done with it.
--- Only the columns that a handler needs are returned, because reading and sending rows is most of
--- what a job costs.
+-- found: so a lease stays as long as one of its jobs runs, though the worker is done with it. Only
+-- the columns that a handler needs are returned, because reading and sending rows is most of what a
+-- job costs.
 
 create or replace function queue.exchange(
   p_namespace text,
@@ -81,7 +81,18 @@ begin
     delete from queue.leases l
     where l.namespace = v_namespace
       and l.lease_id = any (p_done_leases)
-      and l.expires_at > clock_timestamp();
+      and not exists (
+        select 1
+        from unnest(l.job_ids) as u(job_id)
+        cross join lateral (
+          select 1
+          from queue.jobs j
+          where j.namespace = v_namespace
+            and j.id = u.job_id
+            and j.status = 'running'
+          offset 0
+        ) held
+      );
   end if;
 
   if p_limit = 0 or v_paused then
@@ -127,8 +138,8 @@ p_visibility_timeout  how long they are the worker''s; null for the queue''s set
 p_ack_ids             jobs to settle as by ack, at most 1,000; null for none
 p_ack_fences          their fence tokens, in the same order
 p_ack_results         accepted for handlers that return something; this release stores no results
-p_done_leases         leases of which no job is the worker''s any more; they are deleted, but for
-                      those that ran out
+p_done_leases         leases of which no job is the worker''s any more; they are deleted unless one
+                      of their jobs still runs
 p_floors              as in pull_batch
 Returns               kind job: a job that was taken, with columns of queue.jobs and the lease_id
                       of all that were taken, in no particular order (by priority, fair_seq,

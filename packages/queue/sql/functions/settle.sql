@@ -6,6 +6,8 @@
 -- another token or is past its deadline is lost to the caller, which must throw its result away:
 -- fence_stale. Calls on many jobs lock them in the order of their ids, so two of them never wait
 -- for each other in a circle; an "offset 0" keeps the planner from reading the clock before that.
+-- Locking and changing are two statements, because a statement that waited for a row does not see
+-- the version it was given at that address.
 
 create or replace function queue._lose(
   p_namespace text,
@@ -499,6 +501,7 @@ declare
   v_namespace text collate "C" := p_namespace;
   v_worker_id text collate "C" := p_worker_id;
   v_lease_ids bigint[];
+  v_tids tid[];
   v_queues text[];
 begin
   perform howdah.guard('queue', p_namespace);
@@ -509,6 +512,24 @@ begin
   where l.namespace = v_namespace
     and l.worker_id = v_worker_id;
 
+  select array_agg(held.ctid) into v_tids
+  from (
+    select distinct unnest(l.job_ids) as id
+    from queue.leases l
+    where l.namespace = v_namespace
+      and l.lease_id = any (v_lease_ids)
+    order by 1
+  ) a
+  cross join lateral (
+    select j.ctid
+    from queue.jobs j
+    where j.namespace = v_namespace
+      and j.id = a.id
+      and j.status = 'running'
+      and j.locked_by = v_worker_id
+    for update
+  ) held;
+
   with freed as (
     update queue.jobs j
     set status = 'pending',
@@ -517,25 +538,7 @@ begin
       locked_at = null,
       visibility_timeout_at = null,
       updated_at = howdah.now()
-    where j.ctid = any (array(
-      select held.ctid
-      from (
-        select distinct unnest(l.job_ids) as id
-        from queue.leases l
-        where l.namespace = v_namespace
-          and l.lease_id = any (v_lease_ids)
-        order by 1
-      ) a
-      cross join lateral (
-        select j.ctid
-        from queue.jobs j
-        where j.namespace = v_namespace
-          and j.id = a.id
-          and j.status = 'running'
-          and j.locked_by = v_worker_id
-        for update
-      ) held
-    ))
+    where j.ctid = any (v_tids)
     returning j.queue
   )
   select array_agg(f.queue) into v_queues from freed f;
