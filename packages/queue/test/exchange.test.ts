@@ -212,6 +212,15 @@ describe("heartbeat", () => {
     expect(await value(db, "select seen_at > clock_timestamp() - interval '10 s' from queue.workers")).toBe(true);
   });
 
+  test("does not register its worker, so that one which beats seldom keeps what it extended", async () => {
+    await fill(1);
+    const jobs = await exchange(1);
+    await beat(jobs);
+    await db.query("update queue.workers set seen_at = seen_at - interval '1 minute'");
+    expect(await rows(db, "select * from queue.tick_timeouts('t')")).toEqual([]);
+    expect((await beat(jobs)).map(({ alive }) => alive)).toEqual([true]);
+  });
+
   test("adds the counters to the worker's own minutes", async () => {
     const counters = (completed: number): string =>
       `, '${JSON.stringify([

@@ -29,10 +29,10 @@ begin
   perform queue._check_fences(p_job_ids, p_fences);
   perform queue._check_positive('extend', p_extend);
 
-  insert into queue.workers as w (namespace, worker_id, running)
-  values (v_namespace, v_worker_id, coalesce(cardinality(p_job_ids), 0))
-  on conflict (namespace, worker_id) do update
-  set seen_at = clock_timestamp(), running = excluded.running;
+  update queue.workers w
+  set seen_at = clock_timestamp(), running = coalesce(cardinality(p_job_ids), 0)
+  where w.namespace = v_namespace
+    and w.worker_id = v_worker_id;
   if p_counters is not null then
     perform queue._count(p_namespace, p_worker_id, p_counters);
   end if;
@@ -61,8 +61,8 @@ $$;
 comment on function queue.heartbeat(text, text, bigint[], bigint[], interval, jsonb) is
 'Say that a worker lives, keep its long-running jobs, and add to its counters.
 
-A worker that calls this at least every 10 seconds keeps its leases; one that was registered and is
-silent for 30 seconds loses them.
+A worker that called register_worker must call this at least every 10 seconds: once silent for 30
+seconds, it loses its leases before they end. Others may call it when they like.
 p_namespace  the tenant that the worker serves
 p_worker_id  the worker
 p_job_ids    jobs that it still runs, at most 1,000; null for none
