@@ -11,7 +11,14 @@ import {
   type Queryable,
   type Result,
 } from "./driver.ts";
-import { ConnectionError, isConnectionFailure, isSerializationFailure, RetryableError, sqlstateOf } from "./errors.ts";
+import {
+  ConnectionError,
+  isConnectionFailure,
+  isSerializationFailure,
+  RetryableError,
+  StateError,
+  sqlstateOf,
+} from "./errors.ts";
 import { isPGlite, type PGliteLike, pgliteDriver } from "./pglite.ts";
 import { type RetryOptions, retry } from "./retry.ts";
 import { Listener, type SubscribeOptions, type Subscription, type SubscriptionHandlers } from "./subscribe.ts";
@@ -195,8 +202,7 @@ class DriverDatabase implements Database {
       if (options.actor !== undefined) await call(tx, setActor, options.actor);
       const result = await fn(tx);
       isCommitting = true;
-      // A commit after an error that `fn` caught would silently roll back; the statement before it fails then.
-      await connection.execute("select; commit");
+      if (!(await connection.commit())) throw aborted();
       return result;
     } catch (error) {
       await connection.execute("rollback").catch(() => (isBroken = true));
@@ -247,6 +253,14 @@ const callOf = (query: Query | CallQuery): CallQuery["call"] | undefined => ("ca
 /** Whether a statement outside a transaction may be sent again: the server gave it up, or it cannot have taken effect. */
 const mayRetry = (error: unknown): boolean =>
   isSerializationFailure(error) || (error instanceof ConnectionError && !error.mayHaveCommitted);
+
+const aborted = (): StateError =>
+  new StateError("the transaction was rolled back, because one of its statements had failed", {
+    module: "howdah",
+    code: "transaction_aborted",
+    sqlstate: "25P02",
+    hint: "Let the statement's error end the transaction, or put a savepoint before the statement",
+  });
 
 function beginStatement({ isolation, readOnly }: TransactionOptions): string {
   return ["begin", isolation && `isolation level ${isolation}`, readOnly && "read only"].filter(Boolean).join(" ");

@@ -23,6 +23,8 @@ export interface Queryable {
 export interface Connection extends Queryable {
   /** Runs a text of several statements. */
   execute(sql: string): Promise<unknown>;
+  /** Commits. False if the server rolled back instead, because a statement had failed and the error was caught. */
+  commit(): Promise<boolean>;
   /** Gives the connection back; a broken one is closed instead. */
   release(isBroken?: boolean): void;
 }
@@ -133,6 +135,7 @@ function pgConnection(client: pg.PoolClient): Connection {
   return {
     query: client.query.bind(client) as Connection["query"],
     execute: (sql) => client.query(sql),
+    commit: async () => (await client.query("commit")).command === "COMMIT",
     release: (isBroken = false) => client.release(isBroken),
   };
 }

@@ -7,6 +7,7 @@ import {
   type Result,
   takeTurns,
 } from "./driver.ts";
+import { sqlstateOf } from "./errors.ts";
 
 /** What core uses of a PGlite; the library itself is never imported. */
 export interface PGliteLike {
@@ -37,9 +38,19 @@ const parsers = {
 export function pgliteDriver(db: PGliteLike): Driver {
   const turns = takeTurns(db);
   const query = <R>(input: string | Query, values?: unknown[]): Promise<Result<R>> => run<R>(db, input, values);
+  // It does not say what became of a commit, but in an aborted transaction the statement before it fails.
+  const commit = async (): Promise<boolean> => {
+    try {
+      await db.exec("select; commit");
+      return true;
+    } catch (error) {
+      if (sqlstateOf(error) !== "25P02") throw error;
+      return false;
+    }
+  };
   const acquire = async (): Promise<Connection> => {
     const release = await turns();
-    return { query, execute: (sql) => db.exec(sql), release };
+    return { query, execute: (sql) => db.exec(sql), commit, release };
   };
   return {
     isSingle: true,

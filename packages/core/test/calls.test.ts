@@ -442,7 +442,7 @@ describe("a transaction", () => {
         await tx.query("insert into shop.counters values ('acme', 70, 0)");
         await tx.query("select 1 / 0").catch(() => {});
       }),
-    ).rejects.toMatchObject({ code: "25P02" });
+    ).rejects.toMatchObject({ code: "transaction_aborted", sqlstate: "25P02" });
     await database.query("select 1");
   });
 
