@@ -72,5 +72,5 @@ export type { ModuleState, Step } from "./plan.ts";
 export { backoff, type RetryOptions, retry } from "./retry.ts";
 export { type ScriptOptions, script } from "./script.ts";
 export type { SubscribeOptions, Subscription, SubscriptionHandlers } from "./subscribe.ts";
-export type { SqlType } from "./values.ts";
+export { JsonText, type SqlType } from "./values.ts";
 export { type VerifyOptions, verify } from "./verify.ts";

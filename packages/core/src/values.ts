@@ -1,6 +1,15 @@
 import { type Duration, interval } from "./duration.ts";
 import { ValidationError } from "./errors.ts";
 
+/** JSON that is written already, for an argument of type jsonb. `new JsonText("null")` is JSON's null, where `null` is SQL's. */
+export class JsonText {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
 /** A SQL type that arguments and results may have. */
 export type SqlType = ScalarType | `${ScalarType}[]`;
 
@@ -46,6 +55,7 @@ function encodeScalar(type: ScalarType, value: unknown): string {
 }
 
 function encodeJson(value: unknown): string {
+  if (value instanceof JsonText) return value.text;
   const text = JSON.stringify(value);
   if (text !== undefined) return text;
   throw new ValidationError(`a ${typeof value} is not a JSON value`, {

@@ -10,6 +10,7 @@ import {
   connect,
   type Database,
   fn,
+  JsonText,
   ModuleClient,
   migrate,
   type Query,
@@ -164,6 +165,19 @@ describe.each(["pg", "prepared pg", "PGlite"])("a call through %s", (driver) => 
       }),
       { numRuns: 60 },
     );
+  });
+
+  test("sends ready JSON as it is, so that JSON's null is not SQL's", async () => {
+    const result = await call(
+      target(),
+      echo,
+      { document: new JsonText("null"), jsons: [new JsonText('"x"')] },
+      context,
+    );
+    expect(result).toMatchObject({ document: null, jsons: ["x"] });
+    const { text, values } = echo.query({ document: new JsonText("null") }, context);
+    const { rows } = await target().query(`select document is null as is_null from (${text}) e`, values);
+    expect(rows).toEqual([{ is_null: false }]);
   });
 
   test("reads bigint arrays as text", async () => {

@@ -4,7 +4,7 @@
 // ones in one round trip and one commit. What does not simply end goes back by calls of its own. If the answer to an exchange is
 // lost, its acknowledgements are sent again, and it no longer matters whether they are refused.
 import { setTimeout as sleep } from "node:timers/promises";
-import { backoff, type Database, isConnectionFailure } from "@howdah/core";
+import { backoff, type Database, interval, isConnectionFailure } from "@howdah/core";
 import type { Crew } from "./crew.ts";
 import { releaseBatch, settleBatch } from "./functions.ts";
 import type { Claim, ClaimedRow } from "./job.ts";
@@ -167,7 +167,7 @@ export class Exchange {
         source.name,
         limit,
         session.workerId,
-        `${source.options.visibilityTimeout} milliseconds`,
+        interval(source.options.visibilityTimeout),
         arrayText(done, "id"),
         arrayText(done, "fence"),
         endedLeases.length > 0 ? `{${endedLeases.join(",")}}` : null,

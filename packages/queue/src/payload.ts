@@ -1,4 +1,6 @@
 // Payloads: what a producer gives must arrive unchanged, so what JSON or jsonb would alter or refuse is refused here, by its path.
+
+import { JsonText } from "@howdah/core";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { PayloadInvalidError } from "./errors.ts";
 
@@ -6,12 +8,13 @@ import { PayloadInvalidError } from "./errors.ts";
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json | undefined };
 
 /**
- * Refuses a payload that would not arrive as it is: no JSON value at all, a cycle, `NaN`, or text that jsonb cannot hold.
+ * Writes a payload as JSON, and refuses one that would not arrive as it is: no JSON value at all, a cycle, `NaN`, or text that
+ * jsonb cannot hold.
  *
  * One plain `JSON.stringify` decides for nearly every payload: only where its text has a null or an escape that may come from
  * such a value is it made again, watching each value.
  */
-export function checkPayload(payload: unknown): void {
+export function payloadText(payload: unknown): JsonText {
   let text: string | undefined;
   try {
     text = JSON.stringify(payload);
@@ -19,9 +22,11 @@ export function checkPayload(payload: unknown): void {
     throw search(payload) ?? new PayloadInvalidError("$", error instanceof Error ? error.message : String(error));
   }
   if (text === undefined) throw new PayloadInvalidError("$", `a ${typeof payload} is not a JSON value`);
-  if (!text.includes("null") && !text.includes("\\u")) return;
-  const problem = search(payload);
-  if (problem) throw problem;
+  if (text.includes("null") || text.includes("\\u")) {
+    const problem = search(payload);
+    if (problem) throw problem;
+  }
+  return new JsonText(text);
 }
 
 /** Finds the value that makes a payload invalid. */

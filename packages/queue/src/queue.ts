@@ -1,4 +1,13 @@
-import { connect, type Database, type Duration, type Fn, ModuleClient, type Target } from "@howdah/core";
+import {
+  connect,
+  type Database,
+  type Duration,
+  type Fn,
+  type JsonText,
+  ModuleClient,
+  type Target,
+  interval as toInterval,
+} from "@howdah/core";
 import { z } from "zod";
 import { DeadLetters } from "./dead-letters.ts";
 import type { QueueDefinition } from "./definition.ts";
@@ -7,7 +16,7 @@ import * as sql from "./functions.ts";
 import type { Handler } from "./handler.ts";
 import type { Job, JobId } from "./job.ts";
 import { duration, parseOptions } from "./options.ts";
-import { checkPayload, parsePayload } from "./payload.ts";
+import { parsePayload, payloadText } from "./payload.ts";
 import { Schedules } from "./schedules.ts";
 import { Worker, type WorkerOptions } from "./worker.ts";
 
@@ -233,8 +242,7 @@ export class Queue<Defs extends Definitions = Definitions> extends ModuleClient 
     payload: InputOf<Defs[Name]>,
     options?: PushOptions,
   ): Promise<JobId | null> {
-    await this.check(queue, payload);
-    const args = { queue, payload };
+    const args = { queue, payload: await this.written(queue, payload) };
     return this.run(
       sql.push,
       options === undefined ? args : { ...args, ...parseOptions(pushOptions, options, `push to ${queue}`) },
@@ -251,12 +259,13 @@ export class Queue<Defs extends Definitions = Definitions> extends ModuleClient 
     payloads: readonly InputOf<Defs[Name]>[],
     options: PushBatchOptions<InputOf<Defs[Name]>> = {},
   ): Promise<(JobId | null)[]> {
-    for (const payload of payloads) await this.check(queue, payload);
+    const texts: JsonText[] = [];
+    for (const payload of payloads) texts.push(await this.written(queue, payload));
     const { each, ...shared } = options;
     const special = each && payloads.map((payload, i) => parseOptions(eachOptions, each(payload, i), `job ${i}`));
     const chunk = (start: number): sql.PushBatchArgs => {
       const end = start + batchLimit;
-      const args: sql.PushBatchArgs = { queue, payloads: payloads.slice(start, end), ...shared };
+      const args: sql.PushBatchArgs = { queue, payloads: texts.slice(start, end), ...shared };
       if (!special) return args;
       const part = special.slice(start, end);
       if (part.some(({ delay }) => delay !== undefined)) args.delays = part.map(({ delay }) => delay);
@@ -467,11 +476,15 @@ export class Queue<Defs extends Definitions = Definitions> extends ModuleClient 
     );
   }
 
-  /** Refuses a queue that is not among the defined ones, and a payload that would not arrive or that the schema refuses. */
-  private check(queue: string, payload: unknown): unknown {
+  /**
+   * Writes a payload as JSON. Refuses a queue that is not among the defined ones, and a payload that would not arrive or that the
+   * schema refuses.
+   */
+  private async written(queue: string, payload: unknown): Promise<JsonText> {
     const schema = this.known(queue)?.schema;
-    checkPayload(payload);
-    return schema && parsePayload(schema, payload);
+    const text = payloadText(payload);
+    if (schema) await parsePayload(schema, payload);
+    return text;
   }
 
   private known(queue: string): QueueDefinition | undefined {
@@ -492,7 +505,7 @@ export class Queue<Defs extends Definitions = Definitions> extends ModuleClient 
 const heldArgs = (job: Held): { jobId: JobId; fence: string } => ({ jobId: job.id, fence: job.fenceToken });
 
 const interval = (value: Duration | undefined): string | undefined =>
-  value === undefined ? undefined : typeof value === "number" ? `${value} milliseconds` : value;
+  value === undefined ? undefined : toInterval(value);
 
 /** What {@link createQueue} takes. */
 export interface QueueOptions<Defs extends Definitions = Definitions> {

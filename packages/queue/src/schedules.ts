@@ -4,7 +4,7 @@ import { rethrow } from "./errors.ts";
 import * as sql from "./functions.ts";
 import type { JobId } from "./job.ts";
 import { duration, parseOptions } from "./options.ts";
-import { checkPayload } from "./payload.ts";
+import { payloadText } from "./payload.ts";
 
 const common = {
   priority: z.int().optional(),
@@ -132,14 +132,20 @@ export class Schedules extends ModuleClient {
     upsert: boolean,
   ): Promise<string> {
     const parsed = parseOptions(scheduleOptions, options, `schedule ${name}`);
-    checkPayload(payload);
     const rhythm =
       "cron" in parsed
         ? { cronExpression: parsed.cron, cronTimezone: parsed.timezone }
         : { everyInterval: parsed.every };
     const { priority, maxAttempts, tags, isActive, misfire, overlap, jitter, startsAt, endsAt } = parsed;
     const rest = { priority, maxAttempts, tags, isActive, misfire, overlap, jitter, startsAt, endsAt };
-    return this.call(sql.createSchedule, { name, queue, payload, ...rhythm, ...rest, upsert }).catch(rethrow);
+    return this.call(sql.createSchedule, {
+      name,
+      queue,
+      payload: payloadText(payload),
+      ...rhythm,
+      ...rest,
+      upsert,
+    }).catch(rethrow);
   }
 }
 

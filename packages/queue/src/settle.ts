@@ -1,4 +1,5 @@
 // What becomes of a job whose handler did not simply return.
+import { interval } from "@howdah/core";
 import {
   Fail,
   JobCancelledError,
@@ -37,7 +38,7 @@ export const settlementItem = ({ claim, outcome, error, delay }: Settlement): ob
   fence: claim.fence,
   outcome,
   error: error === undefined ? undefined : errorText(error),
-  delay: delay === undefined ? undefined : `${delay} milliseconds`,
+  delay: delay === undefined ? undefined : interval(delay),
 });
 
 /** An error as its job keeps it: name, message and where it was thrown; jsonb cannot hold U+0000. */

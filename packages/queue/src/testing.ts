@@ -1,5 +1,5 @@
 // Tests of code that pushes jobs: jobs run inline, time is moved, and what was pushed can be looked at.
-import { type Database, type Duration, HowdahError, milliseconds } from "@howdah/core";
+import { type Database, type Duration, HowdahError, interval } from "@howdah/core";
 import type { Job } from "./job.ts";
 import {
   createQueue,
@@ -77,7 +77,7 @@ export function createTestQueue<const Defs extends Definitions = Definitions>(
       await db.query(
         `update queue.jobs set visibility_timeout_at = visibility_timeout_at - $2::interval
          where namespace = $1 and status = 'running'`,
-        [namespace, `${milliseconds(duration)} milliseconds`],
+        [namespace, interval(duration)],
       );
       await db.query("select * from queue.tick($1)", [namespace]);
     },
