@@ -175,15 +175,25 @@ export function toHowdahError(error: unknown): unknown {
   const match = typeof detail === "string" && /^\[([a-z][a-z0-9_]*)\.([a-z][a-z0-9_]*)\] (\{.*\})$/s.exec(detail);
   const sqlstate = sqlstateOf(error);
   if (!match || sqlstate === undefined) return error;
-  const [, module, code, fields] = match as unknown as [string, string, string, string];
+  const [, module, code, text] = match as unknown as [string, string, string, string];
+  const fields = parsed(text);
+  if (!fields) return error;
   return new (classFor(sqlstate))(messageOf(error), {
     module,
     code,
     sqlstate,
-    detail: JSON.parse(fields) as Record<string, unknown>,
+    detail: fields,
     hint: typeof hint === "string" && hint !== "" ? hint : undefined,
     cause: error,
   });
+}
+
+function parsed(json: string): Record<string, unknown> | undefined {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether an error means that the transaction was given up by the server and may simply be run again. */

@@ -36,6 +36,11 @@ test.each([
   });
 });
 
+test("an error of somebody else whose DETAIL only looks like ours passes unchanged", () => {
+  const error = raised("22023", "[shop.order_not_found] {not json}");
+  expect(toHowdahError(error)).toBe(error);
+});
+
 test("the brackets in DETAIL are enough, for proxies that drop SCHEMA and CONSTRAINT", () => {
   expect(toHowdahError(raised("P0002"))).toMatchObject({ code: "order_not_found" });
 });
