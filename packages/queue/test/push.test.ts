@@ -239,6 +239,30 @@ describe("an expiry", () => {
     await db.realTime();
   });
 
+  test("frees the unique key of a job that can never run", async () => {
+    const keyed = "p_unique_key => 'k', p_expires_in => '1 minute'";
+    await push(db, 1, keyed);
+    await db.travel("61 seconds");
+    expect(await push(db, 2, keyed)).not.toBeNull();
+    await db.travel("61 seconds");
+    const batch = "select queue.push_batch('t', 'q', array['3', '4']::jsonb[], p_unique_keys => array['k', 'l'])";
+    expect(await value(db, batch)).toEqual([expect.any(String), expect.any(String)]);
+    expect(await rows(db, "select payload, reason_code from queue.dead_letters order by id")).toEqual([
+      { payload: 1, reason_code: "expired" },
+      { payload: 2, reason_code: "expired" },
+    ]);
+    expect(await push(db, 5, keyed)).toBeNull();
+    await db.realTime();
+  });
+
+  test("is replaced with the job", async () => {
+    const id = await push(db, 1, "p_unique_key => 'k', p_expires_in => '1 minute'");
+    await push(db, 2, "p_unique_key => 'k', p_on_conflict => 'replace', p_expires_in => '1 hour'");
+    await db.travel("30 minutes");
+    expect(await pull(db)).toMatchObject({ id, payload: 2 });
+    await db.realTime();
+  });
+
   test("is found by a tick, also of a delayed job, but leaves a job that runs alone", async () => {
     await push(db, 1, "p_expires_in => '1 minute', p_delay => '1 hour'");
     await push(db, 2, "p_expires_in => '1 minute'");

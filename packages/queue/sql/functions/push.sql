@@ -1,8 +1,9 @@
 -- Pushing: a job is a row, so it commits or rolls back with whatever else the transaction did.
 --
 -- Two pushes with one unique key meet in the unique index: the second waits until the first has
--- ended and then sees what became of it. A throttle key is a row of its own that outlives the job;
--- taking it serialises the pushes of that key in the same way. Pushing waits for nothing else.
+-- ended and then sees what became of it. A job that waits with the key but has expired is buried
+-- first, since it will never run. A throttle key is a row of its own that outlives the job; taking
+-- it serialises the pushes of that key in the same way. Pushing waits for nothing else.
 
 create or replace function queue.push(
   p_namespace text,
@@ -88,6 +89,7 @@ begin
           else v_scheduled_at
         end,
         phase = case when j.phase > 1 then j.phase when v_scheduled_at > v_now then 0 else 1 end,
+        expires_at = v_now + p_expires_in,
         updated_at = v_now
       where j.namespace = v_namespace
         and j.queue = v_queue
@@ -112,14 +114,18 @@ begin
     )
     on conflict (namespace, queue, unique_key) where unique_key is not null and phase < 9 do nothing
     returning id into v_id;
-    exit when found or not v_replaces or exists (
-      select 1
-      from queue.jobs j
-      where j.namespace = v_namespace
-        and j.queue = v_queue
-        and j.unique_key = v_unique_key
-        and j.phase < 9
-        and j.status = 'running'
+    exit when found;
+
+    exit when not queue._expire_keys(v_namespace, v_queue, array[v_unique_key]) and (
+      not v_replaces or exists (
+        select 1
+        from queue.jobs j
+        where j.namespace = v_namespace
+          and j.queue = v_queue
+          and j.unique_key = v_unique_key
+          and j.phase < 9
+          and j.status = 'running'
+      )
     );
   end loop;
 
@@ -162,9 +168,9 @@ p_run_at           a time instead of now from which p_delay counts, at most in 1
 p_concurrency_key  what the job uses that may be used by few at a time
 p_fair_key         on whose behalf the job runs, where a queue is shared fairly
 p_expires_in       how long after the push the job may still start; then it becomes a dead letter
-p_on_conflict      what to do if p_unique_key is taken: skip; replace (payload, priority and delay
-                   of a job that waits); debounce (replace, and restart the delay, at most to ten
-                   times the delay after the job''s creation); raise
+p_on_conflict      what to do if p_unique_key is taken: skip; replace (payload, priority, delay and
+                   expiry of a job that waits); debounce (replace, and restart the delay, at most to
+                   ten times the delay after the job''s creation); raise
 p_throttle         accept at most one push of p_unique_key in this time, whatever became of its job
 p_keep_result      kept with the job; this release stores no results
 p_trace            trace context for the handler
@@ -246,6 +252,10 @@ begin
       as i(unique_key, delay, concurrency_key, fair_key, metadata, priority);
   end if;
 
+  if p_unique_keys is not null then
+    perform queue._expire_keys(v_namespace, v_queue, p_unique_keys);
+  end if;
+
   select array_agg(nextval('queue.jobs_id_seq')) into v_ids
   from generate_series(1, v_size);
 
@@ -302,3 +312,41 @@ Returns             the ids in the order of p_payloads, null where a job was ski
                     payloads
 Errors              those of push, and queue.batch_too_large, batch_length (22023)
 Example             select queue.push_batch(''acme'', ''mail'', array[''{}'', ''[]'']::jsonb[]);';
+
+create or replace function queue._expire_keys(
+  p_namespace text,
+  p_queue text,
+  p_unique_keys text[]
+) returns boolean
+language plpgsql
+as $$
+declare
+  v_namespace text collate "C" := p_namespace;
+  v_queue text collate "C" := p_queue;
+  v_due timestamptz := queue._due();
+  v_ids bigint[];
+begin
+  select array_agg(expired.id) into v_ids
+  from unnest(p_unique_keys) as k(unique_key)
+  cross join lateral (
+    select j.id
+    from queue.jobs j
+    where j.namespace = v_namespace
+      and j.queue = v_queue
+      and j.unique_key = k.unique_key collate "C"
+      and j.phase < 9
+      and j.status = 'pending'
+      and j.expires_at <= v_due
+    for update skip locked
+  ) expired;
+  if v_ids is null then
+    return false;
+  end if;
+
+  perform queue._bury(p_namespace, v_ids, 'expired', 'it expired before it could start');
+  return true;
+end
+$$;
+
+comment on function queue._expire_keys(text, text, text[]) is
+'Bury the jobs that keep these keys though they have expired; whether there were any.';
