@@ -211,6 +211,7 @@ declare
   v_now timestamptz := howdah.now();
   v_max_attempts int;
   v_max_bytes int;
+  v_max_key int := 1024 - octet_length(p_namespace) - octet_length(p_queue);
   v_notify text;
   v_ids bigint[];
   v_pushed int;
@@ -249,7 +250,13 @@ begin
       queue._check_options(p_namespace, p_queue, i.delay, null, null, i.unique_key,
         i.concurrency_key, i.fair_key, null, i.metadata, null, 'skip', v_max_bytes)
     from unnest(p_unique_keys, p_delays, p_concurrency_keys, p_fair_keys, p_metadata, p_priorities)
-      as i(unique_key, delay, concurrency_key, fair_key, metadata, priority);
+      as i(unique_key, delay, concurrency_key, fair_key, metadata, priority)
+    where i.priority not between -1000 and 1000
+      or i.delay not between interval '0' and interval '100 years'
+      or octet_length(i.unique_key) not between 1 and v_max_key
+      or octet_length(i.concurrency_key) not between 1 and v_max_key
+      or octet_length(i.fair_key) not between 1 and v_max_key
+      or pg_column_size(i.metadata) > v_max_bytes / 8;
   end if;
 
   if p_unique_keys is not null then
