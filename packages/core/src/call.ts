@@ -50,6 +50,7 @@ export function fn<A extends object, R>(name: string, spec: FnSpec): Fn<A, R> {
     encode: encoder(type),
     sql: `p_${snakeCase(key)}`,
   }));
+  if (args.length > 31) throw new RangeError(`${name} has ${args.length} arguments, at most 31 are supported`);
   const columns =
     spec.columns && Object.entries(spec.columns).map(([key, type]) => ({ key, type, sql: snakeCase(key) }));
   const isNamespaced = spec.isNamespaced ?? true;

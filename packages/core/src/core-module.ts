@@ -21,6 +21,6 @@ export const coreModule: Module = defineModule({
       "maintain",
       "revoke_module",
     ],
-    context: ["clear_actor", "clear_tenant", "enter", "set_actor", "set_tenant"],
+    context: ["clear_actor", "clear_tenant", "enter", "installed", "set_actor", "set_tenant"],
   },
 });

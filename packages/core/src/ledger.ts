@@ -33,13 +33,11 @@ export interface Ledger {
 /** Reads the installed modules: the one round trip that tells whether anything is to be done. */
 export async function readModules(db: Queryable): Promise<Map<string, LedgerModule>> {
   try {
-    const { rows } = await db.query<LedgerModule>(
-      "select module, release, fingerprint, api, min_api, to_regnamespace(quote_ident(module)) is not null as has_schema from howdah.modules",
-    );
+    const { rows } = await db.query<LedgerModule>("select * from howdah.installed()");
     return new Map(rows.map((row) => [row.module, row]));
   } catch (error) {
     const sqlstate = sqlstateOf(error);
-    if (sqlstate === "42P01" || sqlstate === "3F000") return new Map();
+    if (sqlstate === "42883" || sqlstate === "3F000") return new Map();
     throw error;
   }
 }

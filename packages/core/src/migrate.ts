@@ -6,7 +6,7 @@ import { type Duration, milliseconds } from "./duration.ts";
 import { isConnectionFailure, MigrationError, SchemaBehindError, sqlstateOf } from "./errors.ts";
 import { type LedgerModule, readLedger, readModules } from "./ledger.ts";
 import type { Module, ModuleFile } from "./module.ts";
-import { isServed, type ModulePlan, type ModuleState, planModule, type Step } from "./plan.ts";
+import { isNewer, type ModulePlan, type ModuleState, planModule, type Step, tooNew } from "./plan.ts";
 import { backoff } from "./retry.ts";
 import { concurrentIndex } from "./statements.ts";
 
@@ -140,14 +140,19 @@ export async function prepare(
   if (wanted === "check") await withDatabase(target, (db) => assertServed(db, modules));
 }
 
+/** By what every role may know of the installation; a plan needs the ledger, which is the owner's. */
 async function assertServed(db: Database, modules: readonly Module[]): Promise<void> {
-  if (isCurrent(withCore(modules), await readModules(db))) return;
-  const behind = (await planAll(db, modules)).find((plan) => !isServed(plan));
-  if (!behind) return;
-  throw new SchemaBehindError(
-    `${behind.module.name}: the database is at ${behind.databaseRelease ?? "no release"}, this process needs ${behind.module.release}`,
-    { module: behind.module.name, code: "schema_behind", hint: "Run `howdah migrate` first" },
-  );
+  const installed = await readModules(db);
+  for (const module of withCore(modules)) {
+    const row = installed.get(module.name);
+    if (row && module.api < row.min_api) throw tooNew(module, row.release, row.min_api);
+    const isServed = row?.has_schema && (row.fingerprint === module.fingerprint || isNewer(row, module));
+    if (isServed) continue;
+    throw new SchemaBehindError(
+      `${module.name}: the database is at ${row?.release ?? "no release"}, this process needs ${module.release}`,
+      { module: module.name, code: "schema_behind", hint: "Run `howdah migrate` first" },
+    );
+  }
 }
 
 /** The modules with `howdah` in front, each once. */
@@ -185,14 +190,18 @@ interface Lock {
   release(): Promise<void>;
 }
 
+/** Lifts the limits that a role or a database may have on transactions, whichever of them this server knows. */
+const withoutTimeouts = `select set_config(name, '0', true) from pg_catalog.pg_settings
+  where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')`;
+
 const noLock: Lock = { assertHeld: async () => {}, release: async () => {} };
 
 /**
  * Takes the lock that lets one process migrate.
  *
- * It is held by an open transaction on a connection of its own, outside the pool that the work may need, and never waited for inside the server: a statement that
- * waits holds a snapshot, for which `create index concurrently` in turn would wait for ever. So it is tried, rolled back, and
- * tried again.
+ * It is held by an open transaction on a connection of its own, outside the pool that the work may need, and never waited for
+ * inside the server: a statement that waits holds a snapshot, for which `create index concurrently` in turn would wait for
+ * ever. So it is tried, rolled back, and tried again.
  */
 async function takeLock(db: Database, modules: Module[], options: MigrateOptions): Promise<Lock | "nothing to do"> {
   if (db.driver.isSingle) return noLock;
@@ -203,10 +212,7 @@ async function takeLock(db: Database, modules: Module[], options: MigrateOptions
     for (;;) {
       options.signal?.throwIfAborted();
       await connection.query("begin isolation level read committed");
-      await connection.query("set local idle_in_transaction_session_timeout = 0");
-      await connection.query(
-        "select set_config('transaction_timeout', '0', true) where current_setting('server_version_num')::int >= 170000",
-      );
+      await connection.query(withoutTimeouts);
       const { rows } = await connection.query<{ ok: boolean }>(
         "select pg_try_advisory_xact_lock(hashtextextended('howdah.migrate', 0)) as ok",
       );
@@ -343,6 +349,7 @@ class Migration {
   private async begin(work: Connection): Promise<void> {
     if (!this.options.dryRun) await work.execute("begin");
     await this.setTimeouts(work, undefined);
+    await work.query(withoutTimeouts);
     await work.execute("set local search_path = pg_catalog, pg_temp; set local client_min_messages = warning");
   }
 

@@ -127,7 +127,7 @@ export function defineModule(definition: ModuleDefinition): Module {
       );
     }
   });
-  const manifest = { ...definition.manifest, access };
+  const manifest = { schema: name, ...definition.manifest, access };
   const identity = [release, api, minApi, ...files.map((file) => file.checksum), JSON.stringify(manifest)];
   const fingerprint = sha256(identity.join("\n"));
   return { name, release, api, minApi, files, fingerprint, manifest, commands, tour };

@@ -1,5 +1,5 @@
 import { ChecksumMismatchError, MigrationError, SchemaTooNewError } from "./errors.ts";
-import type { Ledger, LedgerFile } from "./ledger.ts";
+import type { Ledger, LedgerFile, LedgerModule } from "./ledger.ts";
 import type { Module, ModuleFile } from "./module.ts";
 
 /**
@@ -64,8 +64,7 @@ export function planModule(module: Module, ledger: Ledger, target?: number): Mod
   const versionedUnknown = [...applied.values()].filter((row) => row.kind === "versioned" && !known.has(row.file));
   const last = module.files.filter((file) => file.kind === "versioned").at(-1)?.path ?? "";
   const isAhead =
-    versionedUnknown.some((row) => row.file > last) ||
-    (installed !== undefined && (installed.api > module.api || compareReleases(installed.release, module.release) > 0));
+    versionedUnknown.some((row) => row.file > last) || (installed !== undefined && isNewer(installed, module));
   for (const file of module.files) checkUnedited(module, file, applied.get(file.path));
   if (isAhead) return plan("ahead");
   const gone = versionedUnknown[0];
@@ -88,8 +87,9 @@ export function planModule(module: Module, ledger: Ledger, target?: number): Mod
   return plan(isCurrent ? "current" : "behind", steps);
 }
 
-/** Whether the database still serves this release and lacks none of its files. */
-export const isServed = (plan: ModulePlan): boolean => plan.state === "current" || plan.state === "ahead";
+/** Whether a later release than this one migrated the database. */
+export const isNewer = (installed: LedgerModule, module: Module): boolean =>
+  installed.api > module.api || compareReleases(installed.release, module.release) > 0;
 
 function checkUnedited(module: Module, file: ModuleFile, row: LedgerFile | undefined): void {
   if (file.kind === "repeatable" || row === undefined || row.checksum === file.checksum) return;
@@ -115,7 +115,8 @@ function missing(module: Module, row: LedgerFile): MigrationError {
   });
 }
 
-function tooNew(module: Module, release: string, minApi: number): SchemaTooNewError {
+/** The error of a release that the database no longer serves. */
+export function tooNew(module: Module, release: string, minApi: number): SchemaTooNewError {
   return new SchemaTooNewError(
     `${module.name}: the database is at release ${release} and serves clients from api ${minApi} on, this one has api ${module.api}`,
     {

@@ -1,6 +1,6 @@
 import { race, type TestDatabase, type TestRole, testDatabase } from "@howdah/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { defineModule, migrate, toHowdahError } from "../src/index.ts";
+import { defineModule, migrate, prepare, SchemaBehindError, toHowdahError } from "../src/index.ts";
 
 const files = {
   "migrations/0001_tables.sql": `create schema shop;
@@ -71,6 +71,32 @@ test("read adds the tables, of which row-level security shows one tenant's rows"
     await tx.query("select howdah.set_tenant('acme')");
     expect((await tx.query("select id from shop.orders")).rows).toEqual([{ id: 1 }]);
   });
+});
+
+test("a role that may only use a module can check at its start that the database fits", async () => {
+  await grant("use");
+  await expect(prepare(role, [shop("1.0.0")], { migrate: "check" })).resolves.toBeUndefined();
+  const newer = prepare(role, [shop("1.1.0")], { migrate: "check" });
+  await expect(newer).rejects.toBeInstanceOf(SchemaBehindError);
+});
+
+test("of a module without a manifest, every function without an underscore may be granted", async () => {
+  const bare = defineModule({
+    name: "bare",
+    release: "1.0.0",
+    api: 1,
+    minApi: 1,
+    manifest: {},
+    files: {
+      "migrations/0001_tables.sql": "create schema bare; create table bare.t ();",
+      "functions/f.sql": `create or replace function bare.f() returns int language sql as 'select 1';
+        create or replace function bare._g() returns int language sql as 'select 1';`,
+    },
+  });
+  await migrate(db, [bare]);
+  await db.query("select howdah.grant_module('bare', $1)", [role.name]);
+  expect((await role.query("select bare.f() as f")).rows).toEqual([{ f: 1 }]);
+  await expect(role.query("select bare._g()")).rejects.toThrow(/permission denied/);
 });
 
 test("a role of any module may set tenant and actor, and nothing else of howdah", async () => {

@@ -322,6 +322,18 @@ describe("migrate", () => {
     expect((await db.query("select to_regnamespace('howdah') as a")).rows).toEqual([{ a: null }]);
   });
 
+  test("is not ended by the timeouts that the database has for transactions", async () => {
+    await db.query(`alter database "${db.name}" set idle_in_transaction_session_timeout = '1ms'`);
+    const patient = connect(db.url);
+    try {
+      await migrate(patient, [shop()]);
+      expect((await migrate(patient, [shop()])).modules).toEqual([]);
+    } finally {
+      await patient.close();
+      await db.query(`alter database "${db.name}" reset idle_in_transaction_session_timeout`);
+    }
+  });
+
   test("on one client needs no second connection", async () => {
     const client = await db.client();
     await migrate(client, [shop()]);

@@ -114,7 +114,7 @@ begin
   where not exists (select 1 from pg_roles r where r.rolname = g.role_name);
 
   for v_module in
-    select m.module, coalesce(m.manifest -> 'functions', '{}') as functions,
+    select m.module, m.manifest -> 'functions' as functions,
       coalesce(m.manifest -> 'access', '{}') as access
     from howdah.modules m
     where (p_module is null or m.module = p_module)
@@ -152,10 +152,13 @@ begin
         where p.pronamespace = to_regnamespace(quote_ident(v_module.module))
           and left(p.proname, 1) <> '_'
           and p.prorettype <> 'trigger'::regtype
-          and exists (
-            select 1
-            from jsonb_object_keys(v_module.functions) f
-            where split_part(f, '(', 1) = p.proname
+          and (
+            v_module.functions is null
+            or exists (
+              select 1
+              from jsonb_object_keys(v_module.functions) f
+              where split_part(f, '(', 1) = p.proname
+            )
           )
           and howdah._is_granted(v_module.access, p.proname, p.provolatile <> 'v', v_grant.access)
       loop
@@ -178,7 +181,8 @@ comment on function howdah.apply_grants(text) is
 'Give all roles the rights that howdah.grants records, and PUBLIC none.
 
 Runs after every change of a module. Grants of roles that no longer exist are forgotten. A role with
-access to any module may also set tenant and actor.
+access to any module may also set tenant and actor. Functions are those that the module''s manifest names; without a
+manifest, all that do not begin with an underscore.
 p_module     one module, or null for all
 Returns      nothing
 Errors       none
