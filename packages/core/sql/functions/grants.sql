@@ -181,8 +181,8 @@ comment on function howdah.apply_grants(text) is
 'Give all roles the rights that howdah.grants records, and PUBLIC none.
 
 Runs after every change of a module. Grants of roles that no longer exist are forgotten. A role with
-access to any module may also set tenant and actor. Functions are those that the module''s manifest names; without a
-manifest, all that do not begin with an underscore.
+access to any module may also set tenant and actor. Functions are those that the module''s manifest
+names; without a manifest, all that do not begin with an underscore.
 p_module     one module, or null for all
 Returns      nothing
 Errors       none
