@@ -37,6 +37,15 @@ describe("tick_timeouts", () => {
     expect(await timeouts()).toEqual([]);
   });
 
+  test("cancels a job that was asked to stop and whose worker died before it heard", async () => {
+    const [asked, other] = await claim(2);
+    await db.query("select queue.request_cancel('t', $1, 'why')", [asked?.id]);
+    for (const job of [asked, other]) await expire(db, job?.id ?? "");
+    expect(await timeouts()).toMatchObject([{ job_id: other?.id }]);
+    expect(await row(db, asked?.id ?? "")).toMatchObject({ status: "cancelled", phase: 9, fence_token: null });
+    expect(await timeouts()).toEqual([]);
+  });
+
   test("finds a job whose deadline was shortened by a plain update", async () => {
     const [job] = await claim(1);
     await db.query("update queue.jobs set visibility_timeout_at = clock_timestamp() + interval '1 ms' where id = $1", [

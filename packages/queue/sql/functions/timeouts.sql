@@ -4,8 +4,8 @@
 -- somebody has locked is being settled or extended at this moment and is left for the next call.
 -- What is left of a lease is written back with the earliest deadline of its jobs, so that no
 -- running job is ever without a lease. A job that wore out too many leases kills its workers and
--- becomes a dead letter. A registered worker that was not seen for half a minute loses its leases
--- before they expire.
+-- becomes a dead letter; one that somebody asked to cancel is cancelled. A registered worker that
+-- was not seen for half a minute loses its leases before they expire.
 
 create or replace function queue.tick_timeouts(p_namespace text default null,
   p_limit int default 100)
@@ -39,7 +39,8 @@ end
 $$;
 
 comment on function queue.tick_timeouts(text, int) is
-'Take back jobs whose leases ran out: they are ready again at once, and their attempts count.
+'Take back jobs whose leases ran out: they are ready again at once, and their attempts count. Those
+that somebody asked to cancel are cancelled.
 
 Any number of callers may do it at once.
 p_namespace  one tenant; null for all, for those who may
@@ -130,6 +131,17 @@ begin
     perform queue._bury(p_namespace, v_poisoned, 'timeouts', 'its lease ran out too often');
   end if;
 
+  update queue.jobs j
+  set status = 'cancelled',
+    phase = 9,
+    completed_at = howdah.now(),
+    fence_token = null,
+    visibility_timeout_at = null,
+    updated_at = howdah.now()
+  where j.ctid = any (v_tids)
+    and j.status = 'running'
+    and j.cancel_requested_at is not null;
+
   return query
   update queue.jobs j
   set status = 'pending',
@@ -141,6 +153,7 @@ begin
     updated_at = howdah.now()
   from unnest(v_tids, v_since) as h(tid, since)
   where j.ctid = h.tid
+    and j.status = 'running'
   returning j.id, j.queue, v_now - h.since;
 
   with remaining as (
