@@ -7,7 +7,7 @@ import type { Row } from "../suite.ts";
 import type { Favour, OpenQueue, Payload } from "./system.ts";
 
 /** What a row works with. */
-export interface Turn {
+interface Turn {
   queue: OpenQueue;
   /** A connection of our own to the same database, for what is no part of the system. */
   client: Client;

@@ -37,7 +37,7 @@ export interface SqlFunction {
   readonly body: string;
 }
 
-export interface Parameter {
+interface Parameter {
   readonly name: string;
   readonly type: string;
   readonly isOptional: boolean;
@@ -69,7 +69,7 @@ export interface Index {
   readonly where: string | null;
 }
 
-export interface ForeignKey {
+interface ForeignKey {
   readonly object: string;
   readonly table: string;
   readonly columns: readonly string[];
