@@ -47,7 +47,7 @@ export const equalInstalls: Rule = {
 
 export const plpgsqlCheck: Rule = {
   name: "plpgsql-check",
-  says: "plpgsql_check finds nothing in any function",
+  says: "plpgsql_check finds no error in any function",
   skip: ({ catalog }) => (catalog.hasPlpgsqlCheck ? undefined : "this server has no extension plpgsql_check"),
   async check({ module }) {
     await using db = await testDatabase({ modules: module.name === "howdah" ? [] : [module] });
@@ -57,7 +57,8 @@ export const plpgsqlCheck: Rule = {
        from pg_proc p
        join pg_language l on l.oid = p.prolang and l.lanname = 'plpgsql'
        left join pg_trigger t on t.tgfoid = p.oid,
-         lateral plpgsql_check_function_tb(p.oid::regprocedure, coalesce(t.tgrelid, 0)) c
+         lateral plpgsql_check_function_tb(p.oid::regprocedure, coalesce(t.tgrelid, 0),
+           other_warnings => false, extra_warnings => false, performance_warnings => false) c
        where p.pronamespace = to_regnamespace($1)`,
       [module.name],
     );
