@@ -113,11 +113,12 @@ export class Exchange {
         failures++;
         this.setup.onError(error);
       }
+      lane.yield();
       this.busy--;
       this.setup.onChange();
       if (failures > 0 && !this.isStopped) await sleep(backoff(failures, 50, 5000) * (0.5 + Math.random() / 2));
     }
-    lane.release();
+    lane.close();
   }
 
   /** The next source that needs an exchange, each in its turn. */

@@ -1,5 +1,5 @@
 // A lane: one connection on which exchanges follow each other, each settling the last jobs and claiming the next.
-import type { Connection, Context, Database, Fn } from "@howdah/core";
+import type { Context, Database, Fn, Queryable } from "@howdah/core";
 import type { ClaimedRow } from "./job.ts";
 
 const exchangeText = `select id, fence_token, attempts, max_attempts, payload, metadata, priority,
@@ -10,10 +10,18 @@ from queue.exchange($1, $2, $3, $4, $5::interval, $6::bigint[], $7::bigint[], nu
 const isForeignStatement = (error: unknown): boolean =>
   /^(26000|42P05)$/.test(String((error as { code?: unknown }).code));
 
-/** One connection of a worker. It is held from one exchange to the next, and replaced when it breaks. */
+/** A connection as a lane holds it. */
+interface Held extends Queryable {
+  close(): void;
+}
+
+/**
+ * One connection of a worker. It is held from one exchange to the next, and replaced when it breaks. It takes no place in the
+ * pool, so handlers never wait for a lane, however small the pool is; where there is only one connection, they take turns.
+ */
 export class Lane {
   private readonly db: Database;
-  private connection: Connection | undefined;
+  private connection: Held | undefined;
   private isPrepared: boolean;
 
   constructor(db: Database, isPrepared: boolean) {
@@ -33,8 +41,8 @@ export class Lane {
   }
 
   /** Has a connection ready, so that a failure from here on means that the statement may have been run. */
-  async open(): Promise<Connection> {
-    this.connection ??= await this.db.driver.acquire();
+  async open(): Promise<Held> {
+    this.connection ??= await this.connect();
     return this.connection;
   }
 
@@ -43,19 +51,32 @@ export class Lane {
     const connection = await this.open();
     try {
       const { rows } = await connection.query<R>(this.isPrepared ? { text, name, values } : { text, values });
-      if (this.db.driver.isSingle) this.release();
       return rows;
     } catch (error) {
-      this.release(true);
+      this.close();
       if (!this.isPrepared || !isForeignStatement(error)) throw error;
       this.isPrepared = false;
       return this.query(text, name, values);
     }
   }
 
-  /** Gives the connection back to the pool. */
-  release(isBroken = false): void {
-    this.connection?.release(isBroken);
+  /** Lets others have the connection, if there is only one. */
+  yield(): void {
+    if (this.db.driver.isSingle) this.close();
+  }
+
+  close(): void {
+    this.connection?.close();
     this.connection = undefined;
+  }
+
+  private async connect(): Promise<Held> {
+    const { driver } = this.db;
+    if (driver.isSingle) {
+      const { query, release } = await driver.acquire();
+      return { query, close: () => release() };
+    }
+    const own = await driver.open();
+    return { query: own.query, close: () => void own.end().catch(() => {}) };
   }
 }

@@ -1,4 +1,5 @@
 import { type TestDatabase, testDatabase } from "@howdah/testing";
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import {
@@ -654,4 +655,24 @@ describe("stopping", () => {
       .worker({ mail: () => {} })
       .stop();
   });
+});
+
+test.each([1, 2])("a pool of %i connections is enough, because lanes take none of it", async (max) => {
+  const pool = new pg.Pool({ connectionString: db.url, max });
+  try {
+    const queue = createQueue(pool, { namespace: tenant() });
+    await queue.pushBatch("mail", [1, 2, 3]);
+    const seen: unknown[] = [];
+    const worker = queue.worker({
+      mail: (job, context) =>
+        context.tx(async (tx) => {
+          await tx.query("select 1");
+          seen.push(job.payload);
+        }),
+    });
+    await worker.run({ until: "empty" });
+    expect(seen.sort()).toEqual([1, 2, 3]);
+  } finally {
+    await pool.end();
+  }
 });
