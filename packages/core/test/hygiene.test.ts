@@ -6,7 +6,13 @@ const isBefore18 = Number(process.env.HOWDAH_PG ?? 18) < 18;
 hygiene(coreModule, {
   ignore: [
     ...(isBefore18
-      ? [{ rule: "plpgsql-check", object: "howdah.uuid_v7", reason: "calls uuidv7() where the server has it, from 18 on" }]
+      ? [
+          {
+            rule: "plpgsql-check",
+            object: "howdah.uuid_v7",
+            reason: "calls uuidv7() where the server has it, from 18 on",
+          },
+        ]
       : []),
     {
       rule: "search-path",
