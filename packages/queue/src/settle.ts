@@ -43,9 +43,17 @@ export const settlementItem = ({ claim, outcome, error, delay }: Settlement): ob
 
 /** An error as its job keeps it: name, message and where it was thrown; jsonb cannot hold U+0000. */
 export function errorText(error: unknown): string {
-  const text = error instanceof Error ? (error.stack ?? String(error)) : String(error);
-  return text
+  return textOf(error)
     .slice(0, 8192)
     .replaceAll("\0", "\\0")
     .replace(/\p{Surrogate}/gu, "\ufffd");
+}
+
+/** Handlers may throw anything, even what cannot be turned into text. */
+function textOf(error: unknown): string {
+  try {
+    return String(error instanceof Error ? (error.stack ?? error) : error);
+  } catch {
+    return "the handler threw something that has no text";
+  }
 }

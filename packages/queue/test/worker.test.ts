@@ -676,3 +676,18 @@ test.each([1, 2])("a pool of %i connections is enough, because lanes take none o
     await pool.end();
   }
 });
+
+test("what a handler throws need not be an error, nor have a text", async () => {
+  const namespace = tenant();
+  const queue = createQueue(db, { namespace });
+  await queue.push("mail", 1, { maxAttempts: 1 });
+  const worker = queue.worker({
+    mail: () => {
+      throw Object.create(null);
+    },
+  });
+  await worker.run({ until: "empty" });
+  expect(await queue.deadLetters.list()).toMatchObject([
+    { lastError: "the handler threw something that has no text", attempts: 1 },
+  ]);
+});
