@@ -29,10 +29,9 @@ if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== lock) {
   writeFileSync(stamp, lock);
 }
 
-// Under an older Node, the tasks run on the one that the lockfile brought.
+// Under a Node that lacks what the tasks use (`await using`), they run on the one that the lockfile brought.
 const bundled = join(root, "node_modules", `node-${process.platform}-${process.arch}`, "bin");
-const [major, minor] = process.versions.node.split(".").map(Number);
-const isOld = major < 22 || (major === 22 && minor < 22);
+const isOld = Number(process.versions.node.split(".")[0]) < 24;
 const PATH = isOld && existsSync(bundled) ? `${bundled}${delimiter}${process.env.PATH}` : process.env.PATH;
 const env = { ...process.env, PATH, TURBO_TELEMETRY_DISABLED: "1" };
 
