@@ -191,7 +191,7 @@ interface Lock {
 }
 
 /** Lifts the limits that a role or a database may have on transactions, whichever of them this server knows. */
-const withoutTimeouts = `select set_config(name, '0', true) from pg_catalog.pg_settings
+const withoutTimeouts = `select pg_catalog.set_config(name, '0', true) from pg_catalog.pg_settings
   where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')`;
 
 const noLock: Lock = { assertHeld: async () => {}, release: async () => {} };
@@ -211,8 +211,7 @@ async function takeLock(db: Database, modules: Module[], options: MigrateOptions
   try {
     for (;;) {
       options.signal?.throwIfAborted();
-      await connection.query("begin isolation level read committed");
-      await connection.query(withoutTimeouts);
+      await connection.query(`begin isolation level read committed; ${withoutTimeouts}`);
       const { rows } = await connection.query<{ ok: boolean }>(
         "select pg_try_advisory_xact_lock(hashtextextended('howdah.migrate', 0)) as ok",
       );
@@ -270,7 +269,7 @@ class Migration {
     try {
       await checkServer(work);
       const done: ModuleMigration[] = [];
-      if (this.options.dryRun) await work.execute("begin");
+      if (this.options.dryRun) await work.execute(`begin; ${withoutTimeouts}`);
       for (const module of modules) {
         const migrated = await this.withPatience(() => this.migrateModule(work, module, modules));
         if (migrated) done.push(migrated);
@@ -346,10 +345,10 @@ class Migration {
     return module === all.at(-1) ? this.options.target : undefined;
   }
 
+  /** The timeouts go with the `begin` in one message: a transaction that idles before they are lifted would be ended. */
   private async begin(work: Connection): Promise<void> {
-    if (!this.options.dryRun) await work.execute("begin");
+    await work.execute(`${this.options.dryRun ? "" : "begin;"} ${withoutTimeouts}`);
     await this.setTimeouts(work, undefined);
-    await work.query(withoutTimeouts);
     await work.execute("set local search_path = pg_catalog, pg_temp; set local client_min_messages = warning");
   }
 
