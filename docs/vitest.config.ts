@@ -1,4 +1,5 @@
 import { postgres } from "@howdah/testing/vitest";
 import { defineConfig } from "vitest/config";
+import { patience } from "../scripts/vitest.ts";
 
-export default defineConfig({ test: { globalSetup: [postgres()], testTimeout: 60_000 } });
+export default defineConfig({ test: { ...patience, globalSetup: [postgres()] } });

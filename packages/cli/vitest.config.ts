@@ -1,6 +1,7 @@
 import { postgres } from "@howdah/testing/vitest";
 import { defineConfig } from "vitest/config";
+import { patience } from "../../scripts/vitest.ts";
 
 export default defineConfig({
-  test: { globalSetup: [postgres()], testTimeout: 30_000, expect: { poll: { timeout: 20_000 } } },
+  test: { ...patience, globalSetup: [postgres()] },
 });

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
-import { sqlPlugin } from "../../scripts/vitest.ts";
+import { patience, sqlPlugin } from "../../scripts/vitest.ts";
 import { postgres } from "../testing/src/vitest.ts";
 
 const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
@@ -15,5 +15,5 @@ export default defineConfig({
       "@howdah/core": source("src/index.ts"),
     },
   },
-  test: { globalSetup: [postgres()] },
+  test: { ...patience, globalSetup: [postgres()] },
 });

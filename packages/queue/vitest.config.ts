@@ -1,8 +1,8 @@
 import { postgres } from "@howdah/testing/vitest";
 import { defineConfig } from "vitest/config";
-import { sqlPlugin } from "../../scripts/vitest.ts";
+import { patience, sqlPlugin } from "../../scripts/vitest.ts";
 
 export default defineConfig({
   plugins: [sqlPlugin()],
-  test: { globalSetup: [postgres()] },
+  test: { ...patience, globalSetup: [postgres()] },
 });

@@ -1,5 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { patience } from "../../scripts/vitest.ts";
 import { postgres } from "./src/vitest.ts";
 
-// Its tests start servers, which a busy machine may take its time for.
-export default defineConfig({ test: { globalSetup: [postgres()], testTimeout: 30_000 } });
+export default defineConfig({ test: { ...patience, globalSetup: [postgres()] } });

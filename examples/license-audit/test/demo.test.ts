@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 
 const source = join(import.meta.dirname, "../src");
 
-test("the demo proves that pushed = completed + dead, with a worker killed on the way", { timeout: 120_000 }, () => {
+test("the demo proves that pushed = completed + dead, with a worker killed on the way", () => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [join(source, "main.ts")], { encoding: "utf8" });
   expect(stderr).toBe("");
   expect(status).toBe(0);

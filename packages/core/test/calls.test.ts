@@ -113,7 +113,7 @@ beforeAll(async () => {
   lite = connect(pglite);
   await migrate(lite, []);
   await pglite.exec(setUp);
-}, 60_000);
+});
 afterAll(async () => {
   await db.close();
   await pglite.close();

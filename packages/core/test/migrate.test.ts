@@ -390,9 +390,7 @@ describe("many starters", () => {
     return (await output).trim().split("\n").slice(1);
   };
 
-  test("40 at once, of which one is killed inside a migration, end with each file applied once", {
-    timeout: 120_000,
-  }, async () => {
+  test("40 at once, of which one is killed inside a migration, end with each file applied once", async () => {
     const gate = await db.client();
     await gate.query("select pg_advisory_lock(4711)");
     const slow = { ...files, "migrations/0001_tables.sql": `select pg_advisory_xact_lock(4711); ${tables}` };
@@ -417,7 +415,7 @@ describe("many starters", () => {
     expect(rows).toEqual([{ n: 2 }]);
   });
 
-  test("20 wait while one builds an index concurrently", { timeout: 60_000 }, async () => {
+  test("20 wait while one builds an index concurrently", async () => {
     const index =
       "-- howdah: no-transaction\ncreate index concurrently if not exists orders_id_idx on shop.orders (id);";
     const module = shop({ "migrations/0002_index.sql": index });

@@ -19,7 +19,7 @@ interface Row {
 }
 
 describe("many workers", () => {
-  test("settle 10,000 jobs exactly once", { timeout: 60_000 }, async () => {
+  test("settle 10,000 jobs exactly once", async () => {
     for (let i = 0; i < 10; i++) {
       await db.query("select queue.push_batch('t', 'q', array_fill('1'::jsonb, array[1000]))");
     }
@@ -45,7 +45,7 @@ describe("many workers", () => {
     expect(await value(db, "select count(*)::int from queue.jobs")).toBe(0);
   });
 
-  test("lose nothing and do nothing twice when their backends die at any point", { timeout: 60_000 }, async () => {
+  test("lose nothing and do nothing twice when their backends die at any point", async () => {
     await db.query("create table public.effects (job_id bigint primary key)");
     await db.query("select queue.push_batch('t', 'q', array_fill('1'::jsonb, array[500]))");
     const deaths = { "after the claim": 0, "before the ack": 0, "before the commit": 0 };
@@ -125,9 +125,7 @@ describe("any sequence of calls", () => {
     { weight: 1, arbitrary: fc.record({ do: fc.constant("timeout" as const), which: fc.nat(20) }) },
   );
 
-  test("keeps jobs, their order, unique keys, attempts and fences as a model of the queue has them", {
-    timeout: 60_000,
-  }, async () => {
+  test("keeps jobs, their order, unique keys, attempts and fences as a model of the queue has them", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 30 }), async (steps) => {
         await wipe(db);
@@ -289,7 +287,7 @@ describe("a quiet queue", () => {
     await sleeper.end();
   });
 
-  test("loses no wake-up, however pushes and falling asleep interleave", { timeout: 60_000 }, async () => {
+  test("loses no wake-up, however pushes and falling asleep interleave", async () => {
     const { channel, key } = await bellOf();
     const listener = await db.client();
     await listener.query(`listen ${channel}`);

@@ -146,7 +146,7 @@ describe.each([
   });
 });
 
-test("more than 95% of the updates of 10,000 claims are heap-only", { timeout: 30_000 }, async () => {
+test("more than 95% of the updates of 10,000 claims are heap-only", async () => {
   for (let i = 0; i < 10; i++) await db.query("select queue.push_batch('t', 'q', array_fill('1'::jsonb, array[1000]))");
   const client = await db.client();
   await client.query("begin");
@@ -192,7 +192,7 @@ describe("while a transaction keeps vacuum away", () => {
     return (plan?.["Shared Hit Blocks"] ?? 0) + (plan?.["Shared Read Blocks"] ?? 0);
   };
 
-  test("a claim with floors is not slowed down by 100,000 finished jobs", { timeout: 60_000 }, async () => {
+  test("a claim with floors is not slowed down by 100,000 finished jobs", async () => {
     const reader = await db.client();
     await reader.query("begin isolation level repeatable read; select count(*) from queue.jobs");
     await fill(100_000, ", scheduled_at", ", now() - interval '1 hour' + i * interval '1 millisecond'");

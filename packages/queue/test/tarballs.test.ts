@@ -24,7 +24,7 @@ beforeAll(() => {
   const tarballs = readdirSync(folder).map((file) => `./${file}`);
   writeFileSync(join(folder, "package.json"), '{ "name": "empty", "version": "1.0.0", "private": true }');
   run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", ...tarballs, "pg@8", "zod@4"], folder);
-}, 240_000);
+});
 
 const program = (load: string): string => `
   ${load}

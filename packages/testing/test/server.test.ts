@@ -178,7 +178,7 @@ describe("whoever starts it", () => {
       child.kill("SIGKILL");
     }
     await exited;
-    await expect.poll(() => existsSync(said.folder), { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => existsSync(said.folder)).toBe(false);
     expect(await isListening(port)).toBe(false);
   });
 
@@ -196,7 +196,7 @@ describe("whoever starts it", () => {
       expect(await ask(said.url, "select 1")).toBe(1);
       child.kill("SIGKILL");
       await exited;
-      await expect.poll(() => existsSync(said.folder), { timeout: 10_000 }).toBe(false);
+      await expect.poll(() => existsSync(said.folder)).toBe(false);
     },
   );
 
@@ -211,7 +211,7 @@ describe("whoever starts it", () => {
           expect(await ask(said.url, "select 1")).toBe(1);
           child.kill("SIGKILL");
           await exited;
-          await expect.poll(() => existsSync(said.folder), { timeout: 10_000 }).toBe(false);
+          await expect.poll(() => existsSync(said.folder)).toBe(false);
         }
         expect(readdirSync(join(home, "tmp"))).toEqual(["howdah-pg-native-17.0.0-0"]);
       } finally {
