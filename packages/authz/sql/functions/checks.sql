@@ -1,0 +1,229 @@
+-- Checking what a call names: types, relations and ids, refused with one error each before anything
+-- is read or written.
+--
+-- Public functions copy their text parameters into locals declared text collate "C", because a
+-- parameter inherits the collation of the column that its caller passed, and put ids into NFC.
+
+create or replace function authz._nfc(p_text text) returns text
+language sql
+immutable
+parallel safe
+as $$
+  select case
+    when octet_length(p_text) = length(p_text) then p_text
+    else normalize(p_text, nfc)
+  end
+$$;
+
+comment on function authz._nfc(text) is 'A text in NFC; plain ASCII is returned as it is.';
+
+create or replace function authz._check_names(
+  p_resource_type text,
+  p_resource_id text,
+  p_relation text,
+  p_subject_type text,
+  p_subject_id text,
+  p_subject_relation text default null
+) returns void
+language plpgsql
+immutable
+parallel safe
+as $$
+begin
+  if concat_ws(' ', p_resource_type, p_relation, p_subject_type, p_subject_relation)
+      ~ '^[a-z][a-z0-9_-]* [a-z][a-z0-9_-]* [a-z][a-z0-9_-]*( [a-z][a-z0-9_-]*)?$'
+    and not concat(p_resource_id, chr(10), p_subject_id)
+      ~ '^[\s\u00a0\u3000]|[\s\u00a0\u3000]\n|\n[\s\u00a0\u3000]|[\s\u00a0\u3000]$|[\x01-\x09\x0b-\x1f\x7f\u0085\u2028\u2029]|\n.*\n'
+    and p_resource_type <> '' and p_relation <> '' and p_subject_type <> ''
+    and p_resource_id <> '' and p_subject_id <> ''
+    and greatest(length(p_resource_type), length(p_resource_id), length(p_relation),
+      length(p_subject_type), length(p_subject_id), length(p_subject_relation)) <= 1024
+  then
+    return;
+  end if;
+
+  perform authz._check_name('resource_type', p_resource_type);
+  perform authz._check_id('resource_id', p_resource_id);
+  perform authz._check_name('relation', p_relation);
+  perform authz._check_name('subject_type', p_subject_type);
+  perform authz._check_id('subject_id', p_subject_id);
+  if p_subject_relation is not null then
+    perform authz._check_name('subject_relation', p_subject_relation);
+  end if;
+end
+$$;
+
+comment on function authz._check_names(text, text, text, text, text, text) is
+'Raise the error that names what is wrong with the six names of a tuple or a question, if anything
+is; all but the last must be given.';
+
+create or replace function authz._check_name(p_field text, p_name text) returns void
+language plpgsql
+immutable
+parallel safe
+as $$
+declare
+  v_name text collate "C" := p_name;
+begin
+  if length(v_name) <= 1024 and v_name ~ '^[a-z][a-z0-9_-]*$' then
+    return;
+  end if;
+
+  perform case
+    when v_name is null then
+      howdah.fail('authz', 'identifier_null', format('%s is null', p_field), '22004',
+        jsonb_build_object('field', p_field))
+    when v_name = '' then
+      howdah.fail('authz', 'identifier_empty', format('%s is empty', p_field), '22026',
+        jsonb_build_object('field', p_field))
+    when length(v_name) > 1024 then
+      howdah.fail('authz', 'identifier_too_long',
+        format('%s has %s characters, at most 1024 are allowed', p_field, length(v_name)), '22001',
+        jsonb_build_object('field', p_field, 'limit', 1024, 'actual', length(v_name)))
+    else
+      howdah.fail('authz', 'identifier_format',
+        format('%s %L does not match ^[a-z][a-z0-9_-]*$', p_field, left(v_name, 100)), '22023',
+        jsonb_build_object('field', p_field, 'value', left(v_name, 100)),
+        'Use lower-case letters, digits, _ and -, beginning with a letter.')
+  end;
+end
+$$;
+
+comment on function authz._check_name(text, text) is
+'Raise the error that names what is wrong with a type or relation, if anything is.';
+
+create or replace function authz._check_id(p_field text, p_id text) returns void
+language plpgsql
+immutable
+parallel safe
+as $$
+declare
+  v_id text collate "C" := p_id;
+begin
+  if length(v_id) <= 1024 and v_id ~ '^[!-~]+$' then
+    return;
+  end if;
+
+  perform case
+    when v_id is null then
+      howdah.fail('authz', 'id_null', format('%s is null', p_field), '22004',
+        jsonb_build_object('field', p_field))
+    when v_id = '' then
+      howdah.fail('authz', 'id_empty', format('%s is empty', p_field), '22026',
+        jsonb_build_object('field', p_field))
+    when length(v_id) > 1024 then
+      howdah.fail('authz', 'id_too_long',
+        format('%s has %s characters, at most 1024 are allowed', p_field, length(v_id)), '22001',
+        jsonb_build_object('field', p_field, 'limit', 1024, 'actual', length(v_id)))
+    when v_id ~ '[\x01-\x1f\x7f\u0085\u2028\u2029]' then
+      howdah.fail('authz', 'id_invalid_chars',
+        format('%s contains control characters', p_field), '22023',
+        jsonb_build_object('field', p_field))
+    when v_id ~ '^[\s\u00a0\u3000]|[\s\u00a0\u3000]$' then
+      howdah.fail('authz', 'id_whitespace',
+        format('%s %L begins or ends with white space', p_field, left(v_id, 100)), '22023',
+        jsonb_build_object('field', p_field, 'value', left(v_id, 100)))
+  end;
+end
+$$;
+
+comment on function authz._check_id(text, text) is
+'Raise the error that names what is wrong with an id, if anything is.';
+
+create or replace function authz._check_ids(p_field text, p_ids text[], p_most int default 1000)
+returns void
+language plpgsql
+immutable
+parallel safe
+as $$
+declare
+  v_at int;
+begin
+  if p_ids is null then
+    perform howdah.fail('authz', 'id_null', format('%s is null', p_field), '22004',
+      jsonb_build_object('field', p_field));
+  end if;
+  if cardinality(p_ids) > p_most then
+    perform howdah.fail('authz', 'batch_too_large',
+      format('%s has %s elements, at most %s are allowed', p_field, cardinality(p_ids), p_most),
+      '22023',
+      jsonb_build_object('field', p_field, 'limit', p_most, 'actual', cardinality(p_ids)),
+      'Send them in several calls.');
+  end if;
+
+  select i.at into v_at
+  from unnest(p_ids) with ordinality i (id, at)
+  where (length(i.id) between 1 and 1024
+    and not i.id collate "C"
+      ~ '[\x01-\x1f\x7f\u0085\u2028\u2029]|^[\s\u00a0\u3000]|[\s\u00a0\u3000]$') is not true
+  order by i.at
+  limit 1;
+
+  if found then
+    perform howdah.fail('authz', 'array_element_invalid',
+      format('%s[%s] is %s, which is no id', p_field, v_at,
+        coalesce(quote_literal(left((p_ids)[v_at], 100)), 'null')),
+      '22023',
+      jsonb_build_object('field', p_field, 'index', v_at, 'value', left((p_ids)[v_at], 100)),
+      'Ids have 1 to 1024 characters, no control characters, and no white space at the ends.');
+  end if;
+end
+$$;
+
+comment on function authz._check_ids(text, text[], int) is
+'Refuse an array of ids that is too long or has an element that is no id; names the first one.';
+
+create or replace function authz._check_limit(p_limit int, p_most int default 1000) returns void
+language plpgsql
+immutable
+parallel safe
+as $$
+begin
+  if p_limit between 1 and p_most then
+    return;
+  end if;
+
+  if p_limit > p_most then
+    perform howdah.fail('authz', 'limit_too_large',
+      format('limit is %s, at most %s is allowed', p_limit, p_most), '22023',
+      jsonb_build_object('field', 'limit', 'limit', p_most, 'actual', p_limit));
+  end if;
+  perform howdah.fail('authz', 'not_positive',
+    format('limit is %s, it must be positive', coalesce(p_limit::text, 'null')), '22023',
+    jsonb_build_object('field', 'limit', 'actual', p_limit));
+end
+$$;
+
+comment on function authz._check_limit(int, int) is
+'Raise the error that names what is wrong with a limit, if anything is.';
+
+create or replace function authz._check_size(
+  p_namespace text,
+  p_resource_type text,
+  p_resource_id text,
+  p_relation text,
+  p_subject_type text,
+  p_subject_id text,
+  p_subject_relation text,
+  p_condition text
+) returns void
+language plpgsql
+immutable
+as $$
+declare
+  v_size int := octet_length(p_namespace) + octet_length(p_resource_type)
+    + octet_length(p_resource_id) + octet_length(p_relation) + octet_length(p_subject_type)
+    + octet_length(p_subject_id) + 2 * octet_length(coalesce(p_subject_relation, ''))
+    + octet_length(coalesce(p_condition, ''));
+begin
+  if v_size > 2400 then
+    perform howdah.fail('authz', 'id_too_long',
+      format('the names of the tuple take %s bytes together, at most 2400 are allowed', v_size),
+      '22001', jsonb_build_object('field', 'tuple', 'limit', 2400, 'actual', v_size));
+  end if;
+end
+$$;
+
+comment on function authz._check_size(text, text, text, text, text, text, text, text) is
+'Refuse a tuple that would not fit into an index; the subject relation counts twice, because it
+stands in the index twice.';

@@ -1,0 +1,70 @@
+-- Rights: every table, and every partition, shows a tenant its own rows only, and PUBLIC has none.
+--
+-- The functions of this module run as its owner, whom row-level security does not bind, and filter
+-- by namespace themselves; the policies are for roles that read the tables. Two things reach over
+-- tenants: the rules and names of namespace global, which all may read, and a viewer, who sees and
+-- may leave what others granted to it.
+
+do $$
+declare
+  v_table regclass;
+begin
+  for v_table in
+    select c.oid
+    from pg_class c
+    where c.relnamespace = 'authz'::regnamespace
+      and c.relkind in ('r', 'p')
+  loop
+    execute format('alter table %s enable row level security', v_table);
+    execute format('drop policy if exists tenant on %s', v_table);
+    execute format('create policy tenant on %s using (namespace = howdah.tenant())', v_table);
+  end loop;
+end
+$$;
+
+drop policy if exists tuples_recipient_visibility on authz.tuples;
+create policy tuples_recipient_visibility on authz.tuples for select
+using (
+  subject_type = nullif(current_setting('authz.viewer_type', true), '')
+  and subject_id = nullif(current_setting('authz.viewer_id', true), '')
+);
+drop policy if exists tuples_recipient_can_leave on authz.tuples;
+create policy tuples_recipient_can_leave on authz.tuples for delete
+using (
+  subject_type = nullif(current_setting('authz.viewer_type', true), '')
+  and subject_id = nullif(current_setting('authz.viewer_id', true), '')
+);
+
+do $$
+declare
+  v_table text;
+begin
+  foreach v_table in array array['permission_hierarchy', 'permission_closure', 'roles',
+    'permissions', 'models', 'active_models', 'programs']
+  loop
+    execute format('drop policy if exists defaults on authz.%I', v_table);
+    execute format(
+      $policy$create policy defaults on authz.%I for select
+      using (namespace = howdah.tenant() or namespace = 'global')$policy$, v_table);
+  end loop;
+end
+$$;
+
+drop policy if exists hierarchy_global_write_protection on authz.permission_hierarchy;
+create policy hierarchy_global_write_protection on authz.permission_hierarchy
+as restrictive for insert
+with check (namespace = howdah.tenant() and namespace <> 'global');
+drop policy if exists hierarchy_global_update_protection on authz.permission_hierarchy;
+create policy hierarchy_global_update_protection on authz.permission_hierarchy
+as restrictive for update
+using (namespace = howdah.tenant() and namespace <> 'global');
+drop policy if exists hierarchy_global_delete_protection on authz.permission_hierarchy;
+create policy hierarchy_global_delete_protection on authz.permission_hierarchy
+as restrictive for delete
+using (namespace = howdah.tenant() and namespace <> 'global');
+
+revoke all on schema authz from public;
+revoke all on schema authz_rt from public;
+revoke all on all tables in schema authz from public;
+revoke all on all sequences in schema authz from public;
+revoke all on all functions in schema authz from public;

@@ -1,0 +1,1 @@
+export { authzModule } from "./module.ts";
