@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
+import { setImmediate as afterInput, setTimeout as sleep } from "node:timers/promises";
 import type { OwnConnection, Result } from "./driver.ts";
 import { type Duration, milliseconds } from "./duration.ts";
-import { ConnectionError, PoolerError, StateError, ValidationError } from "./errors.ts";
+import { ConnectionError, HowdahError, PoolerError, StateError, ValidationError } from "./errors.ts";
 import { backoff } from "./retry.ts";
 
 /** What a subscriber wants to hear. */
@@ -36,7 +37,10 @@ interface Subscriber {
   gap: "connected" | "reconnected" | undefined;
 }
 
+/** An echo that takes longer is asked for. */
 const echoTimeout = 2000;
+/** A connection that says nothing for so long is dead. */
+const silenceTimeout = 5000;
 const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 const noEcho = (): PoolerError =>
@@ -47,11 +51,19 @@ const noEcho = (): PoolerError =>
     hint: "A transaction pooler swallows LISTEN: give connect() the option `direct`, a URL of the server itself",
   });
 
+const noAnswer = (): ConnectionError =>
+  new ConnectionError(new Error(`no answer for ${silenceTimeout / 1000} s`), false);
+
+/** Waits, and then for what arrived meanwhile to be read: where this process was held up, its timers are due before that. */
+const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+  sleep(ms, undefined, { signal }).then(() => afterInput());
+
 /**
  * One listening connection, shared by all subscriptions of a database.
  *
- * It proves itself by an echo: it is notified and must hear that. No echo at the start means a transaction pooler, which
- * swallows LISTEN silently; no echo later means a dead connection. After every reconnect each subscriber is told of the gap.
+ * It proves itself by an echo: it is notified and must hear that. A server passes on what it has heard before it answers, so
+ * an answer without the echo means a transaction pooler, which swallows LISTEN silently, and no answer means a dead
+ * connection. After every reconnect each subscriber is told of the gap.
  */
 export class Listener {
   private readonly open: () => Promise<OwnConnection>;
@@ -134,7 +146,7 @@ export class Listener {
       },
       (error) => {
         if (this.connection === attempt) this.connection = undefined;
-        throw error instanceof PoolerError ? error : new ConnectionError(error, false);
+        throw error instanceof HowdahError ? error : new ConnectionError(error, false);
       },
     );
     this.connection = attempt;
@@ -154,7 +166,7 @@ export class Listener {
       for (const channel of new Set([...this.subscribers].map((subscriber) => subscriber.channel))) {
         await connection.query(`listen ${quoted(channel)}`);
       }
-      const heardAt = await this.echoFromElsewhere();
+      const heardAt = await this.echoFromElsewhere(connection);
       if (isOver) throw new Error("the connection ended");
       return { connection, heardAt };
     } catch (error) {
@@ -171,29 +183,30 @@ export class Listener {
   }
 
   /** Hears a notification from elsewhere: a pooler passes on what a session tells itself, and nothing else. */
-  private async echoFromElsewhere(): Promise<Date> {
+  private async echoFromElsewhere(listening: OwnConnection): Promise<Date> {
     const elsewhere = await this.open();
     try {
-      return await this.echo(elsewhere);
+      return await this.echo(elsewhere, listening);
     } finally {
       await elsewhere.end().catch(() => {});
     }
   }
 
-  /** Has a connection notify this listener; everything committed before the returned moment has then been heard too. */
-  private async echo(from: OwnConnection): Promise<Date> {
+  /** Has a connection notify the listening one; everything committed before the returned moment has then been heard too. */
+  private async echo(from: OwnConnection, listening: OwnConnection): Promise<Date> {
     const sentAt = new Date();
     const nonce = randomUUID();
-    let timer: NodeJS.Timeout | undefined;
-    const heard = new Promise<void>((resolve, reject) => {
-      this.echoes.set(nonce, resolve);
-      timer = setTimeout(() => reject(noEcho()), echoTimeout);
-    });
+    const isOver = new AbortController();
+    const heard = new Promise<void>((resolve) => this.echoes.set(nonce, resolve));
+    const sent = from.query("select pg_notify($1, $2)", [this.echoChannel, nonce]);
+    const asked = Promise.all([sent, pause(echoTimeout, isOver.signal)]).then(() => listening.query("select 1"));
+    const silence = pause(silenceTimeout, isOver.signal).then(() => Promise.reject(noAnswer()));
     try {
-      await Promise.all([from.query("select pg_notify($1, $2)", [this.echoChannel, nonce]), heard]);
+      await Promise.race([Promise.all([sent, heard]), asked, silence]);
+      if (this.echoes.has(nonce)) throw noEcho();
       return sentAt;
     } finally {
-      clearTimeout(timer);
+      isOver.abort();
       this.echoes.delete(nonce);
     }
   }
@@ -204,7 +217,7 @@ export class Listener {
     if (!connection) return;
     const isCurrent = (): boolean => this.current === connection;
     this.timer = setTimeout(() => {
-      this.echo(connection).then(
+      this.echo(connection, connection).then(
         (heardAt) => {
           if (!isCurrent()) return;
           this.confirmedAt = heardAt;
@@ -231,13 +244,10 @@ export class Listener {
 
   private async reconnect(reason: unknown): Promise<void> {
     let error = reason;
-    for (let failures = 0; this.subscribers.size > 0; failures++) {
+    for (let failures = 0; ; failures++) {
       for (const subscriber of this.subscribers) subscriber.handlers.onError?.(error);
-      if (failures > 0) {
-        const pause = backoff(failures, 100, 10_000) * (0.5 + Math.random() / 2);
-        await new Promise((resolve) => setTimeout(resolve, pause));
-        if (this.subscribers.size === 0) return;
-      }
+      if (failures > 0) await sleep(backoff(failures, 100, 10_000) * (0.5 + Math.random() / 2));
+      if (this.subscribers.size === 0) return;
       try {
         await this.connected();
         return;
@@ -248,11 +258,17 @@ export class Listener {
   }
 
   private deliver(channel: string, payload: string): void {
-    if (channel === this.echoChannel) this.echoes.get(payload)?.();
+    if (channel === this.echoChannel) this.hearEcho(payload);
     for (const subscriber of this.subscribers) {
       if (subscriber.channel !== channel || subscriber.gap !== undefined) continue;
       this.tell(subscriber, () => subscriber.handlers.onMessage(payload));
     }
+  }
+
+  private hearEcho(nonce: string): void {
+    const heard = this.echoes.get(nonce);
+    this.echoes.delete(nonce);
+    heard?.();
   }
 
   private tellOfGap(subscriber: Subscriber): void {
