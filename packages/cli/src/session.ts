@@ -177,7 +177,7 @@ function cancelWhenAborted(settings: pg.PoolConfig, signal: AbortSignal): () => 
     work = cancel().catch(() => {});
   };
   async function cancel(): Promise<void> {
-    const client = new pg.Client({ ...settings, application_name: "howdah/cancel" });
+    const client = new pg.Client({ ...settings, application_name: "howdah/cancel", connectionTimeoutMillis: 10_000 });
     client.on("error", () => {});
     await client.connect();
     while (!isOver) {

@@ -1,7 +1,7 @@
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { type AddressInfo, createServer, type Server } from "node:net";
 import { testDatabase } from "@howdah/testing";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, onTestFinished, test } from "vitest";
 import { libraryModule } from "./fixture/library.ts";
 import { ended, howdah, start } from "./support.ts";
 
@@ -52,18 +52,28 @@ test("a server that is not there ends with 5", async () => {
   expect(stderr).toContain("ECONNREFUSED");
 });
 
-test("a server that never answers ends with 5 after --timeout, or with 130 on ctrl-C", async () => {
+/** A server that accepts connections and says nothing. */
+async function silentServer(): Promise<{ server: Server; url: string }> {
   const server = createServer(() => {}).listen(0, "127.0.0.1");
   await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  const url = `postgres://ann@127.0.0.1:${port}/db`;
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  return { server, url: `postgres://ann@127.0.0.1:${port}/db` };
+}
+
+test("a server that never answers ends with 1 or 5 after --timeout", async () => {
+  const { url } = await silentServer();
   const { code } = await howdah(["status", "--timeout", "300ms"], { url });
   expect([1, 5]).toContain(code);
+});
+
+test("a server that never answers ends with 130 on ctrl-C", async () => {
+  const { server, url } = await silentServer();
   const child = start(["status"], { url });
   const done = ended(child);
-  server.once("connection", () => child.kill("SIGINT"));
+  await once(server, "connection");
+  child.kill("SIGINT");
   expect((await done).code).toBe(130);
-  server.close();
 });
 
 test("PGHOST, PGDATABASE and so on serve where there is no url", async () => {
@@ -113,7 +123,8 @@ test("ctrl-C during a migration leaves the module as it was", async () => {
   await blocker?.query("begin; lock table howdah.modules in access exclusive mode");
   const child = start(["migrate", "--lock-timeout", "1h"], own);
   const done = ended(child);
-  const waiters = () => own.query("select 1 from pg_locks where not granted");
+  const waiters = () =>
+    own.query("select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()");
   await expect.poll(async () => (await waiters()).rows.length).toBe(1);
   child.kill("SIGINT");
   const { code, stderr } = await done;

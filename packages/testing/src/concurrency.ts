@@ -29,7 +29,7 @@ export async function crash(client: pg.Client): Promise<void> {
   const killer = new pg.Client({ host, port, database, user, password, ssl });
   await killer.connect();
   const { rows } = await killer
-    .query<{ died: boolean }>("select pg_terminate_backend($1, 10000) as died", [processID])
+    .query<{ died: boolean }>("select pg_terminate_backend($1, 60000) as died", [processID])
     .finally(() => killer.end());
   if (!rows[0]?.died) throw new Error(`The backend ${processID} of this client has ended before`);
   await ended;

@@ -29,7 +29,7 @@ export async function startDocker(
   };
 }
 
-/** Asks Docker for a sign of life, for at most 300 ms. */
+/** Asks Docker for a sign of life, for at most 3 s: a busy machine may need some. */
 function ping(): Promise<void> {
   const host = process.env.DOCKER_HOST ?? "";
   const socketPath =
@@ -38,7 +38,7 @@ function ping(): Promise<void> {
       : host.replace(/^unix:\/\//, "") || "/var/run/docker.sock";
   const target = /^(tcp|https?):/.test(host) ? host.replace(/^tcp:/, "http:") : undefined;
   return new Promise((alive, dead) => {
-    const options = { path: "/_ping", timeout: 300 };
+    const options = { path: "/_ping", timeout: 3000 };
     const question = target ? request(new URL("/_ping", target), options) : request({ ...options, socketPath });
     const silent = (cause?: Error) => {
       question.destroy();

@@ -157,14 +157,12 @@ describe("which server", () => {
     }
   });
 
-  test("a Docker that does not answer is given up after 300 ms", async () => {
+  test("a Docker that does not answer is given up", async () => {
     const silent = createServer().listen(0, "127.0.0.1");
     await new Promise((done) => silent.once("listening", done));
     const { port } = silent.address() as { port: number };
     vi.stubEnv("DOCKER_HOST", `tcp://127.0.0.1:${port}`);
-    const begin = performance.now();
     await expect(startServer({ kind: "docker" })).rejects.toThrow("Docker does not answer");
-    expect(performance.now() - begin).toBeLessThan(2_000);
     silent.close();
   });
 });
