@@ -227,8 +227,8 @@ describe("running jobs", () => {
       { concurrency: 3 },
     );
     await worker.start();
-    await vi.waitFor(() => expect(started).toBe(3));
-    await worker.pause();
+    await expect.poll(() => started).toBe(3);
+    worker.pause();
     const running = (await jobsOf(namespace)).filter((job) => job.status === "running");
     expect(running).toHaveLength(3);
     resolve();
@@ -240,18 +240,16 @@ describe("running jobs", () => {
     await queue.pushBatch("mail", Array(10).fill(1));
     const { promise, resolve } = gate();
     await using worker = queue.worker({ mail: () => promise }, { concurrency: 1, prefetch: 10 });
+    const claims = async (): Promise<number> =>
+      Number((await rowsOf<{ n: string }>("select last_value as n from queue.fence_token_seq"))[0]?.n);
+    const before = await claims();
     await worker.start();
-    await vi.waitFor(async () =>
-      expect((await jobsOf(namespace)).filter((job) => job.status === "running")).toHaveLength(10),
-    );
-    await vi.waitFor(
-      async () => {
-        const jobs = await jobsOf(namespace);
-        expect(jobs.filter((job) => job.status === "running")).toHaveLength(1);
-        expect(jobs.filter((job) => job.status === "pending" && job.attempts === 0)).toHaveLength(9);
-      },
-      { timeout: 5000 },
-    );
+    await expect.poll(async () => (await claims()) - before).toBeGreaterThanOrEqual(10);
+    const states = async () => {
+      const jobs = await jobsOf(namespace);
+      return jobs.map(({ status, attempts }) => `${status} ${attempts}`).sort();
+    };
+    await expect.poll(states).toEqual([...Array(9).fill("pending 0"), "running 1"]);
     resolve();
   });
 });
@@ -492,7 +490,7 @@ describe("a handler's context", () => {
     const queue = createQueue(db, { namespace });
     await queue.push("mail", 1);
     const { promise, resolve } = gate();
-    await using worker = queue.worker({ mail: () => promise }, { visibilityTimeout: "2s" });
+    await using worker = queue.worker({ mail: () => promise }, { visibilityTimeout: "10s" });
     const started = next(worker, "job:start");
     await worker.start();
     await started;
@@ -501,17 +499,14 @@ describe("a handler's context", () => {
       namespace,
     );
     const completed = next(worker, "job:complete");
-    await vi.waitFor(
-      async () => {
-        const [now] = await rowsOf<{ overtime: boolean }>(
-          "select clock_timestamp() > $2 and visibility_timeout_at > clock_timestamp() as overtime from queue.jobs where namespace = $1",
-          namespace,
-          before?.at,
-        );
-        expect(now?.overtime).toBe(true);
-      },
-      { timeout: 5000, interval: 50 },
-    );
+    const renewed = async () => {
+      const [now] = await rowsOf<{ at: Date }>(
+        "select visibility_timeout_at as at from queue.jobs where namespace = $1 and status = 'running'",
+        namespace,
+      );
+      return now?.at.getTime();
+    };
+    await expect.poll(renewed).toBeGreaterThan(before?.at.getTime() ?? Number.NaN);
     resolve();
     expect(await completed).toMatchObject({ attempt: 1 });
   });
@@ -534,12 +529,10 @@ describe("a handler's context", () => {
       { visibilityTimeout: "1 minute" },
     );
     await worker.start();
-    await vi.waitFor(async () => {
-      const [parent, child] = await jobsOf(namespace);
-      expect(parent).toMatchObject({ progress: { sent: 2 } });
-      expect(parent?.lease_ends_in).toBeGreaterThan(3_600_000);
-      expect(child).toMatchObject({ payload: "child", trace: { traceparent: "00-1" } });
-    });
+    await expect
+      .poll(() => jobsOf(namespace))
+      .toMatchObject([{ progress: { sent: 2 } }, { payload: "child", trace: { traceparent: "00-1" } }]);
+    expect((await jobsOf(namespace))[0]?.lease_ends_in).toBeGreaterThan(3_600_000);
     resolve();
   });
 
@@ -583,7 +576,7 @@ describe("a handler's context", () => {
     const lost = next(worker, "job:lost");
     await worker.start();
     await lost;
-    await vi.waitFor(() => expect(error).toBeInstanceOf(FenceStaleError));
+    await expect.poll(() => error).toBeInstanceOf(FenceStaleError);
     expect(await rowsOf("select from effects where namespace = $1", namespace)).toEqual([]);
   });
 });
