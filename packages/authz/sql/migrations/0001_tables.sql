@@ -89,7 +89,6 @@ create table authz.models (
   hash text collate "C" not null,
   dsl text,
   model jsonb not null,
-  ir jsonb,
   options jsonb not null default '{}',
   tests jsonb,
   created_at timestamptz not null default howdah.now(),
@@ -117,9 +116,12 @@ create table authz.programs (
   ir jsonb not null,
   source text not null,
   created_at timestamptz not null default howdah.now(),
-  last_activated_at timestamptz,
+  last_used_at timestamptz not null default howdah.now(),
   primary key (namespace, hash)
 );
+
+-- The functions of a program are named by the first twelve digits of its hash.
+create unique index programs_name_idx on authz.programs (namespace, (left(hash, 12)));
 
 create index programs_model_idx on authz.programs (namespace, model_hash, compiler_version desc);
 
