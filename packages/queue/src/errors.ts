@@ -160,7 +160,7 @@ export class RetryLater extends Error {
   constructor(delay: Duration, message = "retry later", options?: ErrorOptions) {
     super(message, options);
     this.name = "RetryLater";
-    this.delay = milliseconds(delay);
+    this.delay = Math.max(0, milliseconds(delay));
   }
 }
 
@@ -179,7 +179,7 @@ export class Snooze extends Error {
   constructor(delay: Duration) {
     super("snoozed");
     this.name = "Snooze";
-    this.delay = milliseconds(delay);
+    this.delay = Math.max(0, milliseconds(delay));
   }
 }
 
@@ -195,6 +195,13 @@ export function rethrow(thrown: unknown): never {
     throw new FenceStaleError(message, { module, code, sqlstate, detail, hint, cause: error });
   }
   throw error;
+}
+
+/** The SQLSTATE of an error, or an empty text. */
+export function sqlstateOf(error: unknown): string {
+  if (error instanceof HowdahError) return error.sqlstate;
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === "string" ? code : "";
 }
 
 /** Whether a call failed because the job belongs to somebody else by now. */

@@ -3,15 +3,18 @@
 // Each lane is a connection with at most one exchange under way. An exchange settles the jobs that are done and claims the next
 // ones in one round trip and one commit. What does not simply end goes back by calls of its own. If the answer to an exchange is
 // lost, its acknowledgements are sent again, and it no longer matters whether they are refused.
+//
+// What the database refuses holds up nothing else: acknowledgements that came with a refused exchange are settled by themselves,
+// settlements that were refused together are sent one by one, and a job whose own outcome is refused fails with that refusal.
 import { setTimeout as sleep } from "node:timers/promises";
-import { backoff, type Database, interval, isConnectionFailure } from "@howdah/core";
+import { backoff, call, type Database, interval } from "@howdah/core";
 import type { Crew } from "./crew.ts";
 import { releaseBatch, settleBatch } from "./functions.ts";
 import type { Claim, ClaimedRow } from "./job.ts";
-import { Lane } from "./lane.ts";
+import { isRefusal, Lane } from "./lane.ts";
 import type { Leases } from "./leases.ts";
 import type { Outcomes } from "./outcomes.ts";
-import { type Settlement, settlementItem } from "./settle.ts";
+import { isRefusedForGood, type Settlement, settlementItem } from "./settle.ts";
 import type { Source } from "./source.ts";
 
 const batchLimit = 1000;
@@ -41,8 +44,7 @@ export class Exchange {
   private readonly setup: ExchangeSetup;
   private readonly lanes: Lane[];
   private readonly parked: (() => void)[] = [];
-  private driven: Promise<unknown> = Promise.resolve();
-  private isStopped = false;
+  private readonly ending = new AbortController();
   private requested = 0;
   private busy = 0;
   private turn = 0;
@@ -53,13 +55,14 @@ export class Exchange {
   }
 
   start(): void {
-    this.driven = Promise.all(this.lanes.map((lane) => this.drive(lane)));
+    for (const lane of this.lanes) void this.drive(lane);
   }
 
-  async stop(): Promise<void> {
-    this.isStopped = true;
+  /** Ends all lanes, and with them what they are at. */
+  end(): void {
+    this.ending.abort();
+    for (const lane of this.lanes) lane.end();
     this.unpark();
-    await this.driven;
   }
 
   /** Whether the database knows of all that happened here. */
@@ -96,8 +99,9 @@ export class Exchange {
   }
 
   private async drive(lane: Lane): Promise<void> {
+    const { signal } = this.ending;
     let failures = 0;
-    while (!this.isStopped) {
+    while (!signal.aborted) {
       const source = this.next();
       if (!source) {
         await new Promise<void>((resolve) => this.parked.push(resolve));
@@ -106,19 +110,18 @@ export class Exchange {
       this.busy++;
       try {
         await lane.open();
-        if (source.settlements.length > 0) await this.settle(lane, source);
-        await this.trade(lane, source);
+        await this.settle(lane, source).finally(() => this.trade(lane, source));
         failures = 0;
       } catch (error) {
         failures++;
         this.setup.onError(error);
       }
-      lane.yield();
       this.busy--;
       this.setup.onChange();
-      if (failures > 0 && !this.isStopped) await sleep(backoff(failures, 50, 5000) * (0.5 + Math.random() / 2));
+      if (failures === 0) continue;
+      const pause = backoff(failures, 50, 5000) * (0.5 + Math.random() / 2);
+      await sleep(pause, undefined, { signal }).catch(() => {});
     }
-    lane.close();
   }
 
   /** The next source that needs an exchange, each in its turn. */
@@ -146,12 +149,12 @@ export class Exchange {
   /** One exchange: settles what is done, claims what is wanted. */
   private async trade(lane: Lane, source: Source): Promise<void> {
     const { namespace, leases, outcomes, crew } = this.setup;
+    await lane.open();
     const { session } = leases;
-    const { done, watch } = source;
+    const { done, doneLeases, watch } = source;
     const limit = this.wanted(source);
     source.isFlushDue = false;
-    if (limit === 0 && done.length === 0 && source.doneLeases.length === 0) return;
-    const { doneLeases } = source;
+    if (limit === 0 && done.length === 0 && doneLeases.length === 0) return;
     const endedLeases = doneLeases.concat(board(done));
     source.done = [];
     source.doneLeases = [];
@@ -175,12 +178,14 @@ export class Exchange {
         isSweep ? null : source.floorsJson(),
       ]);
     } catch (error) {
-      if (isConnectionFailure(error)) {
+      for (const { batch } of done) batch.riding = 0;
+      if (isRefusal(error)) {
+        for (const claim of done) source.settlements.push({ claim, outcome: "ack" });
+      } else {
         for (const claim of done) claim.isUnsure = true;
         leases.renew(session);
+        source.done = done.concat(source.done);
       }
-      for (const { batch } of done) batch.riding = 0;
-      source.done = done.concat(source.done);
       source.doneLeases = doneLeases.concat(source.doneLeases);
       source.flushSoon();
       throw error;
@@ -203,36 +208,59 @@ export class Exchange {
 
   /** Acknowledgements that were refused: their jobs had been lost before. */
   private takeLost(rows: ClaimedRow[], done: Claim[]): ClaimedRow[] {
-    const lost = new Map(rows.filter((row) => row.attempts === null).map((row) => [row.id, row.fence_token]));
-    for (const claim of done) if (lost.get(claim.id) === claim.fence) this.setup.outcomes.lose(claim);
+    const lost = new Set(rows.filter((row) => row.attempts === null).map((row) => row.fence_token));
+    for (const claim of done) if (lost.has(claim.fence)) this.setup.outcomes.lose(claim);
     return rows.filter((row) => row.attempts !== null);
   }
 
-  /** Settles jobs that did not simply end: those that go back as if never claimed, or else the others. */
+  /** Settles jobs that did not simply end: those that go back as if never claimed, or else the others, or else a refused one. */
   private async settle(lane: Lane, source: Source): Promise<void> {
-    const { outcomes, onDelayed } = this.setup;
-    const returned = source.settlements.filter(isReturned);
-    const some = (returned.length > 0 ? returned : source.settlements).slice(0, batchLimit);
+    const { settlements } = source;
+    if (settlements.length === 0) return;
+    const together = settlements.filter(({ refused }) => !refused);
+    const returned = together.filter(isReturned);
+    const alone = settlements.slice(0, 1);
+    const some = (returned.length > 0 ? returned : together.length > 0 ? together : alone).slice(0, batchLimit);
     const taken = new Set(some);
-    source.settlements = source.settlements.filter((settlement) => !taken.has(settlement));
-    const claims = some.map(({ claim }) => claim);
+    source.settlements = settlements.filter((settlement) => !taken.has(settlement));
     try {
-      if (returned.length > 0) {
-        const jobIds = claims.map(({ id }) => id);
-        await lane.call(releaseBatch, { jobIds, fences: claims.map(({ fence }) => fence) }, this.setup);
-        for (const claim of claims) outcomes.forget(claim);
-        source.watch.wake();
-      } else {
-        const rows = await lane.call(settleBatch, { items: some.map(settlementItem) }, this.setup);
-        const answers = new Map(rows.map((row) => [row.jobId, row.outcome]));
-        for (const settlement of some) outcomes.conclude(settlement, answers.get(settlement.claim.id));
-        onDelayed();
-      }
+      if (some.every(isReturned)) await this.release(lane, source, some);
+      else await this.conclude(lane, some);
     } catch (error) {
-      if (isConnectionFailure(error)) for (const claim of claims) claim.isUnsure = true;
-      source.settlements = some.concat(source.settlements);
-      throw error;
+      if (!isRefusal(error)) {
+        for (const { claim } of some) claim.isUnsure = true;
+        source.settlements = some.concat(source.settlements);
+        throw error;
+      }
+      if (some.length === 1 && isRefusedForGood(error)) {
+        this.refuse(source, some[0] as Settlement, error);
+      } else {
+        for (const one of some) source.settlements.push({ refused: "among others", ...one });
+        throw error;
+      }
     }
+  }
+
+  private async release(lane: Lane, source: Source, returned: readonly Settlement[]): Promise<void> {
+    const jobIds = returned.map(({ claim }) => claim.id);
+    const fences = returned.map(({ claim }) => claim.fence);
+    await call(lane, releaseBatch, { jobIds, fences }, this.setup);
+    for (const { claim } of returned) this.setup.outcomes.forget(claim);
+    source.watch.wake();
+  }
+
+  private async conclude(lane: Lane, some: readonly Settlement[]): Promise<void> {
+    const rows = await call(lane, settleBatch, { items: some.map(settlementItem) }, this.setup);
+    const answers = new Map(rows.map((row) => [row.jobId, row.outcome]));
+    for (const settlement of some) this.setup.outcomes.conclude(settlement, answers.get(settlement.claim.id));
+    this.setup.onDelayed();
+  }
+
+  /** The outcome of a job is refused, so it fails with that; if it may not even fail, its lease has to end. */
+  private refuse(source: Source, { claim, outcome, refused }: Settlement, error: unknown): void {
+    this.setup.onError(error);
+    if (outcome === "release" || refused === "itself") this.setup.outcomes.lose(claim);
+    else source.settlements.push({ claim, outcome: "fail", error, refused: "itself" });
   }
 }
 

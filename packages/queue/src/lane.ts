@@ -1,5 +1,14 @@
-// A lane: one connection on which exchanges follow each other, each settling the last jobs and claiming the next.
-import type { Context, Database, Fn, Queryable } from "@howdah/core";
+// A lane: a connection of a worker's own, on which one call follows the other.
+import {
+  ConnectionError,
+  type Database,
+  isConnectionFailure,
+  type OwnConnection,
+  type Query,
+  type Queryable,
+  type Result,
+} from "@howdah/core";
+import { sqlstateOf, WorkerStoppedError } from "./errors.ts";
 import type { ClaimedRow } from "./job.ts";
 
 const exchangeText = `select id, fence_token, attempts, max_attempts, payload, metadata, priority,
@@ -7,76 +16,97 @@ const exchangeText = `select id, fence_token, attempts, max_attempts, payload, m
 from queue.exchange($1, $2, $3, $4, $5::interval, $6::bigint[], $7::bigint[], null, $8::bigint[], $9::jsonb)`;
 
 /** Errors of a pooler that hands a prepared statement to a connection that never saw it. */
-const isForeignStatement = (error: unknown): boolean =>
-  /^(26000|42P05)$/.test(String((error as { code?: unknown }).code));
-
-/** A connection as a lane holds it. */
-interface Held extends Queryable {
-  close(): void;
-}
+const isForeignStatement = (error: unknown): boolean => /^(26000|42P05)$/.test(sqlstateOf(error));
 
 /**
- * One connection of a worker. It is held from one exchange to the next, and replaced when it breaks. It takes no place in the
- * pool, so handlers never wait for a lane, however small the pool is; where there is only one connection, they take turns.
+ * Whether the server refused a statement: then nothing was changed, and the connection is as good as before. After any other error
+ * nobody knows. (0A000 may be a prepared statement that is out of date, which a new connection has not.)
  */
-export class Lane {
-  private readonly db: Database;
-  private connection: Held | undefined;
-  private isPrepared: boolean;
+export const isRefusal = (error: unknown): boolean =>
+  /^(?!0A000)[0-9A-Z]{5}$/.test(sqlstateOf(error)) && !isConnectionFailure(error);
 
-  constructor(db: Database, isPrepared: boolean) {
+/**
+ * One connection of a worker. It is held until the worker stops, and replaced when it breaks. It takes no place in the pool, so
+ * a worker never waits for its handlers, nor they for it, however small the pool is; where there is only one connection, they
+ * take turns.
+ */
+export class Lane implements Queryable {
+  private readonly db: Database;
+  private connection: Promise<OwnConnection> | undefined;
+  private isPrepared: boolean;
+  private isEnded = false;
+
+  constructor(db: Database, isPrepared = false) {
     this.db = db;
     this.isPrepared = isPrepared;
   }
 
   /** Calls `queue.exchange`. */
-  exchange(values: unknown[]): Promise<ClaimedRow[]> {
-    return this.query<ClaimedRow>(exchangeText, "howdah_queue_exchange", values);
+  async exchange(values: unknown[]): Promise<ClaimedRow[]> {
+    const named = { text: exchangeText, values, name: "howdah_queue_exchange" };
+    try {
+      return (await this.query<ClaimedRow>(this.isPrepared ? named : { text: exchangeText, values })).rows;
+    } catch (error) {
+      if (!this.isPrepared || !isForeignStatement(error)) throw error;
+      this.isPrepared = false;
+      return this.exchange(values);
+    }
   }
 
-  /** Calls a function. */
-  async call<A, R>(f: Fn<A, R>, args: A, context: Context): Promise<R> {
-    const { text, values = [], call } = f.query(args, context);
-    return f.read(await this.query(text, call.statement, values));
+  async query<R>(query: string | Query, values?: unknown[]): Promise<Result<R>> {
+    const { driver } = this.db;
+    if (driver.isSingle) return driver.query(typeof query === "string" ? { text: query, values: values ?? [] } : query);
+    const held = this.opened();
+    const connection = await held;
+    try {
+      return await connection.query<R>(query, values);
+    } catch (error) {
+      if (!isRefusal(error)) this.drop(held);
+      throw error;
+    }
   }
 
   /** Has a connection ready, so that a failure from here on means that the statement may have been run. */
-  async open(): Promise<Held> {
-    this.connection ??= await this.connect();
-    return this.connection;
-  }
-
-  /** Runs a statement on the lane's connection. */
-  private async query<R>(text: string, name: string, values: unknown[]): Promise<R[]> {
-    const connection = await this.open();
-    try {
-      const { rows } = await connection.query<R>(this.isPrepared ? { text, name, values } : { text, values });
-      return rows;
-    } catch (error) {
-      this.close();
-      if (!this.isPrepared || !isForeignStatement(error)) throw error;
-      this.isPrepared = false;
-      return this.query(text, name, values);
-    }
-  }
-
-  /** Lets others have the connection, if there is only one. */
-  yield(): void {
-    if (this.db.driver.isSingle) this.close();
+  async open(): Promise<void> {
+    if (!this.db.driver.isSingle) await this.opened();
   }
 
   close(): void {
-    this.connection?.close();
-    this.connection = undefined;
+    if (this.connection) this.drop(this.connection);
   }
 
-  private async connect(): Promise<Held> {
-    const { driver } = this.db;
-    if (driver.isSingle) {
-      const { query, release } = await driver.acquire();
-      return { query, close: () => release() };
-    }
-    const own = await driver.open();
-    return { query: own.query, close: () => void own.end().catch(() => {}) };
+  /** Closes it for good; what runs on it fails. */
+  end(): void {
+    this.isEnded = true;
+    this.close();
+  }
+
+  private opened(): Promise<OwnConnection> {
+    if (this.isEnded) return Promise.reject(new WorkerStoppedError());
+    this.connection ??= this.connect();
+    return this.connection;
+  }
+
+  private connect(): Promise<OwnConnection> {
+    const made: Promise<OwnConnection> = this.db.driver.open().then(
+      (connection) => {
+        connection.onEnd(() => this.forget(made));
+        return connection;
+      },
+      (error) => {
+        this.forget(made);
+        throw new ConnectionError(error, false);
+      },
+    );
+    return made;
+  }
+
+  private drop(held: Promise<OwnConnection>): void {
+    this.forget(held);
+    held.then((connection) => connection.end()).catch(() => {});
+  }
+
+  private forget(held: Promise<OwnConnection>): void {
+    if (this.connection === held) this.connection = undefined;
   }
 }

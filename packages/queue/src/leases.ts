@@ -4,8 +4,16 @@
 // renewed in one call, which also tells which of them are lost or shall stop. Jobs that were claimed but cannot start soon are
 // given back.
 import { hostname } from "node:os";
-import { call, type Database, type Duration, isConnectionFailure, milliseconds, type Transaction } from "@howdah/core";
-import { isFenceStale, JobCancelledError, JobTimeoutError, rethrow } from "./errors.ts";
+import {
+  call,
+  type Database,
+  type Duration,
+  isConnectionFailure,
+  milliseconds,
+  type Queryable,
+  type Transaction,
+} from "@howdah/core";
+import { isFenceStale, JobCancelledError, JobLostError, JobTimeoutError, rethrow } from "./errors.ts";
 import { ack, extendVisibility, heartbeat, registerWorker, setProgress, unregisterWorker } from "./functions.ts";
 import type { Claim, Session } from "./job.ts";
 import type { Outcomes } from "./outcomes.ts";
@@ -23,6 +31,8 @@ const batchLimit = 1000;
 /** What leases need of their worker. */
 export interface LeasesSetup {
   db: Database;
+  /** A connection that waits for no handler. */
+  own: Queryable;
   namespace: string;
   workerId: string;
   concurrency: number;
@@ -73,7 +83,7 @@ export class Leases {
     clearInterval(this.timer);
     await Promise.allSettled([this.beating, this.writeProgress()]);
     for (const { workerId } of [this.session, ...this.retired]) {
-      await call(this.setup.db, unregisterWorker, { workerId }, this.setup).catch(this.setup.onError);
+      await call(this.setup.own, unregisterWorker, { workerId }, this.setup).catch(this.setup.onError);
     }
   }
 
@@ -92,8 +102,9 @@ export class Leases {
 
   /** Adds time to a job's lease. */
   async extend(claim: Claim, length: Duration): Promise<void> {
+    if (claim.state !== "running") throw new JobLostError(claim.id);
     const args = { jobId: claim.id, fence: claim.fence, extension: length };
-    await call(this.setup.db, extendVisibility, args, this.setup).catch((error) => {
+    await call(this.setup.own, extendVisibility, args, this.setup).catch((error) => {
       if (isFenceStale(error)) this.setup.outcomes.lose(claim);
       rethrow(error);
     });
@@ -102,17 +113,21 @@ export class Leases {
 
   /** Runs `fn` and the acknowledgement of a job in one transaction. */
   async acknowledgeIn<T>(claim: Claim, fn: (tx: Transaction) => Promise<T>): Promise<T> {
+    let isEnding = false;
     try {
       const result = await this.setup.db.transaction(async (tx) => {
         const value = await fn(tx);
-        if (claim.state === "running") claim.state = "ended"; // so that no heartbeat takes the deleted row for a lost one
+        if (claim.state === "running") {
+          claim.state = "ended"; // so that no heartbeat takes the deleted row for a lost one
+          isEnding = true;
+        }
         await call(tx, ack, { jobId: claim.id, fence: claim.fence }, this.setup).catch(rethrow);
         return value;
       });
       this.setup.outcomes.complete([claim]);
       return result;
     } catch (error) {
-      if (claim.state === "ended") claim.state = "running";
+      if (isEnding && claim.state === "ended") claim.state = "running";
       if (isConnectionFailure(error)) claim.isUnsure = true;
       if (isFenceStale(error)) this.setup.outcomes.lose(claim);
       throw error;
@@ -120,12 +135,12 @@ export class Leases {
   }
 
   private async register(): Promise<void> {
-    const { db, sources, concurrency } = this.setup;
+    const { own, sources, concurrency } = this.setup;
     const { session } = this;
     const queues = sources.map(({ name }) => name);
     const args = { workerId: session.workerId, queues, host: hostname(), pid: process.pid, concurrency };
     this.livedAt = performance.now();
-    await call(db, registerWorker, args, this.setup).catch(rethrow);
+    await call(own, registerWorker, args, this.setup).catch(rethrow);
     session.isRegistered = true;
   }
 
@@ -159,7 +174,7 @@ export class Leases {
     if (now < this.livedAt + signOfLife) return;
     this.livedAt = now;
     for (const { workerId } of [this.session, ...this.retired]) {
-      await call(this.setup.db, heartbeat, { workerId, jobIds: [], fences: [], extend: null }, this.setup);
+      await call(this.setup.own, heartbeat, { workerId, jobIds: [], fences: [], extend: null }, this.setup);
     }
   }
 
@@ -188,12 +203,13 @@ export class Leases {
       fences: claims.map((claim) => claim.fence),
       extend: batch.source.options.visibilityTimeout,
     };
-    const rows = await call(this.setup.db, heartbeat, args, this.setup);
-    const byId = new Map(rows.map((row) => [row.jobId, row]));
+    const rows = await call(this.setup.own, heartbeat, args, this.setup);
+    const alive = new Map(rows.filter((row) => row.alive).map((row) => [row.jobId, row]));
+    const latest = new Map(claims.map((claim) => [claim.id, claim])); // a job that was lost may have come back to this worker
     for (const claim of claims) {
       if (claim.state !== "running") continue;
-      const row = byId.get(claim.id);
-      if (!row?.alive) this.setup.outcomes.lose(claim);
+      const row = alive.get(claim.id);
+      if (!row || latest.get(claim.id) !== claim) this.setup.outcomes.lose(claim);
       else if (row.cancelRequested) claim.abort(new JobCancelledError(claim.id));
       claim.renewedAt = now;
     }
@@ -201,7 +217,7 @@ export class Leases {
 
   /** All that is known of an old session is settled; what it still holds was never seen, and goes back. */
   private async bury(session: Session): Promise<void> {
-    const released = await call(this.setup.db, unregisterWorker, { workerId: session.workerId }, this.setup);
+    const released = await call(this.setup.own, unregisterWorker, { workerId: session.workerId }, this.setup);
     this.retired.delete(session);
     if (released > 0) this.setup.onReleased();
   }
@@ -214,7 +230,7 @@ export class Leases {
     for (const [claim, progress] of written) {
       if (claim.state === "gone") continue;
       const args = { jobId: claim.id, fence: claim.fence, progress };
-      await call(this.setup.db, setProgress, args, this.setup).catch((error) => {
+      await call(this.setup.own, setProgress, args, this.setup).catch((error) => {
         if (isFenceStale(error)) this.setup.outcomes.lose(claim);
         else this.setup.onError(error);
       });

@@ -57,7 +57,8 @@ export class Outcomes {
       return;
     }
     this.forget(claim);
-    if (outcome === "dead") this.emitter.emit("job:dead", claim, error);
+    if (outcome === "completed") this.emitter.emit("job:complete", claim);
+    else if (outcome === "dead") this.emitter.emit("job:dead", claim, error);
     else if (outcome === "cancelled") this.emitter.emit("job:cancelled", claim);
     else if (outcome === "retry" || outcome === "snoozed") this.emitter.emit("job:retry", claim, error);
   }

@@ -452,7 +452,8 @@ export class Queue<Defs extends Definitions = Definitions> extends ModuleClient 
   /**
    * Makes a worker that runs jobs of the queues that it has handlers for; `start()` starts it.
    *
-   * It holds `lanes` connections of the pool as long as it runs, and one more to listen.
+   * It has connections of its own as long as it runs: `lanes` to claim and settle, one to keep leases, one to tick and one to
+   * listen. The pool is left to handlers.
    */
   worker(handlers: Handlers<Defs>, options: WorkerOptions = {}): Worker {
     const given = Object.entries(handlers).filter(([, handler]) => handler !== undefined);

@@ -1,10 +1,11 @@
 // The worker: what its user starts and stops.
 //
 // Its parts: an exchange brings jobs and settles them, a crew runs handlers, leases keep jobs while they run, a clock runs what is
-// due, and each queue has a watch that knows when to look at it again, woken by its doorbell.
+// due, and each queue has a watch that knows when to look at it again, woken by its doorbell. Exchange, leases and clock have
+// connections of their own, so that none of them waits for another, or for handlers that use up the pool.
 import { EventEmitter } from "node:events";
 import { hostname } from "node:os";
-import { call, type Database, type Duration, milliseconds, type Subscription } from "@howdah/core";
+import { call, type Database, type Duration, milliseconds, StateError, type Subscription } from "@howdah/core";
 import { z } from "zod";
 import { Clock } from "./clock.ts";
 import { Crew } from "./crew.ts";
@@ -15,14 +16,17 @@ import { Exchange } from "./exchange.ts";
 import { controlChannel } from "./functions.ts";
 import type { Handler } from "./handler.ts";
 import type { Job } from "./job.ts";
+import { Lane } from "./lane.ts";
 import { Leases } from "./leases.ts";
 import { duration, parseOptions } from "./options.ts";
 import { type Emitter, type JobEvents, Outcomes } from "./outcomes.ts";
 import { errorText } from "./settle.ts";
 import { Source } from "./source.ts";
 
-/** How long handlers get to end once their signal was aborted by a stop. */
+/** How long handlers get to end once their signal was aborted by a stop, and what they did to be settled. */
 const lastWords = 1000;
+/** How long after its deadline a stop gives up on a database that does not answer. */
+const lastPatience = 5000;
 /** A queue that has come to rest has the clock looked at soon: a job may have been pushed with a delay. */
 const restTick = 500;
 
@@ -44,7 +48,7 @@ const workerOptions = z.strictObject({
   timeout: duration.optional(),
   /** The longest time between two looks at a silent queue; default 5 s, and 1 s without a listener. */
   pollInterval: duration.optional(),
-  /** How many connections claim and settle; default 2. */
+  /** How many connections claim and settle; default 2. Three more keep leases, tick and listen. */
   lanes: z.int().min(1).max(16).default(2),
   /** Whether this worker runs schedules, promotes delayed jobs and reclaims expired leases; default true. */
   tick: z.boolean().default(true),
@@ -98,9 +102,12 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
   private readonly crew: Crew;
   private readonly exchange: Exchange;
   private readonly clock: Clock;
+  /** The connections of leases and clock. */
+  private readonly lanes: readonly Lane[];
   private readonly waiters: Waiter[] = [];
   private control: Subscription | undefined;
-  private state: "new" | "running" | "paused" | "stopping" | "stopped" = "new";
+  private state: "new" | "running" | "stopping" | "stopped" = "new";
+  private isPaused = false;
   private started: Promise<void> | undefined;
   private stopped: Promise<void> | undefined;
   private isIdle = false;
@@ -120,8 +127,11 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
       emit: (event, ...args) => this.tell(event, ...(args as never)),
     };
     const outcomes = new Outcomes(emitter);
+    const [forLeases, forClock] = [new Lane(db), new Lane(db)];
+    this.lanes = [forLeases, forClock];
     const leases = new Leases({
       db,
+      own: forLeases,
       namespace,
       workerId: this.id,
       concurrency,
@@ -166,42 +176,55 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
       crew: this.crew,
       leases,
       outcomes,
-      isClaiming: () => this.state === "running",
+      isClaiming: () => this.isClaiming,
       isStopping: () => this.state === "stopping",
       onChange: () => this.onChange(),
       onDelayed: () => this.tickIn(0),
       onError,
     });
-    this.clock = new Clock({ db, namespace, interval: this.pollInterval, onWork: () => this.wakeAll(), onError });
+    const onWork = (): void => this.wakeAll();
+    this.clock = new Clock({ db: forClock, namespace, interval: this.pollInterval, onWork, onError });
   }
 
   /**
-   * Starts claiming. Rejects if the database cannot be reached or lacks the queue's schema; from then on the worker goes on
-   * through any failure of the database.
+   * Starts claiming. Rejects if the database cannot be reached or lacks the queue's schema, and may then be called again; from
+   * then on the worker goes on through any failure of the database.
+   *
+   * @throws {StateError} `worker_stopped` after {@link stop}: make a new worker
    */
   start(): Promise<void> {
-    this.started ??= this.open();
+    if (this.stopped) return Promise.reject(stopped(`worker ${this.id} was stopped`, "Make a new one"));
+    this.started ??= this.open().catch(async (error: unknown) => {
+      await this.hangUp();
+      for (const lane of this.lanes) lane.close();
+      this.sources.length = 0;
+      this.started = undefined;
+      throw error;
+    });
     return this.started;
   }
 
-  /** Stops claiming until {@link resume}; what was claimed is still worked off. */
+  /** Stops claiming until {@link resume}; what was claimed is still worked off. A worker may be paused before it starts. */
   pause(): void {
-    if (this.state === "running") this.state = "paused";
+    this.isPaused = true;
   }
 
   /** Claims again. */
   resume(): void {
-    if (this.state !== "paused") return;
-    this.state = "running";
+    this.isPaused = false;
     this.wakeAll();
   }
 
-  /** Waits until nothing is ready in its queues, unless it is paused, and all it claimed is settled. The worker goes on. */
+  /**
+   * Waits until nothing is ready in its queues, unless it is paused, and all it claimed is settled; or until it is stopped. The
+   * worker goes on.
+   */
   async drain(): Promise<void> {
     await this.start();
     const finished = (): number => this.sources.reduce((sum, source) => sum + source.finished, 0);
     for (let before = -1; before !== finished(); ) {
       before = finished(); // a job that ends may have pushed others, so look again after it
+      if (this.options.tick) await this.clock.tick(); // what is due is ready
       this.wakeAll();
       await this.until(() => this.isAtRest());
     }
@@ -218,7 +241,9 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
 
   /**
    * Stops: claims no more, gives back what has not started, waits for handlers, aborts their signals at the deadline, settles
-   * what is done and gives back the rest. Nothing is lost.
+   * what is done and gives back the rest. A handler that ignores its signal is left behind after another second; a database that
+   * does not answer is given up, with a `worker:error`, 5 s after the deadline. Nothing is lost: what could not be given back
+   * goes back when its lease ends.
    */
   stop(options: { deadline?: Duration } = {}): Promise<void> {
     this.stopped ??= this.close(milliseconds(options.deadline ?? this.options.shutdownTimeout));
@@ -227,6 +252,10 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
+  }
+
+  private get isClaiming(): boolean {
+    return this.state === "running" && !this.isPaused;
   }
 
   private async open(): Promise<void> {
@@ -264,7 +293,7 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
     const watch = {
       bell,
       pollInterval: this.pollInterval,
-      isRunning: () => this.state === "running",
+      isRunning: () => this.isClaiming,
       onWake: () => this.exchange.unpark(),
       onRest: (isRiddle: boolean) => this.tickIn(isRiddle ? 0 : restTick), // maybe a job that is due later
     };
@@ -280,9 +309,9 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
     const { db } = this.setup;
     this.control = await db.subscribe(await call(db, controlChannel, {}, this.setup), {
       onMessage: (text) => {
-        const { cancel } = JSON.parse(text) as { cancel?: unknown };
+        const id = idToCancel(text);
         this.leases.eachRunning((claim) => {
-          if (claim.id === String(cancel)) claim.abort(new JobCancelledError(claim.id));
+          if (claim.id === id) claim.abort(new JobCancelledError(claim.id));
         });
       },
       onGap: () => {},
@@ -290,21 +319,44 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
   }
 
   private async close(deadline: number): Promise<void> {
+    void this.shutDown(performance.now() + deadline)
+      .catch((error: unknown) => this.report(error))
+      .finally(() => this.end());
+    if (await this.until(() => this.state === "stopped", deadline + lastPatience)) return;
+    const hint = "What was not settled goes back to its queue when its lease ends";
+    this.report(stopped(`worker ${this.id} has stopped without an answer of the database`, hint));
+    this.end();
+  }
+
+  private async shutDown(deadline: number): Promise<void> {
+    const left = (least: number): number => Math.max(deadline - performance.now(), least);
     await this.started?.catch(() => {});
-    const wasRunning = this.state !== "new";
-    this.state = "stopping";
-    await this.clock.stop();
-    if (wasRunning) {
+    const ticked = this.clock.stop();
+    if (this.state === "running") {
+      this.state = "stopping";
       for (const source of this.sources) this.exchange.giveBack(source);
-      if (!(await this.until(() => this.crew.active === 0, deadline))) await this.abort();
+      if (!(await this.until(() => this.crew.active === 0, left(0)))) await this.abort();
       this.exchange.flush();
-      await this.until(() => this.exchange.isFlushed, Math.max(deadline, lastWords));
-      await this.exchange.stop();
+      await this.until(() => this.exchange.isFlushed, left(lastWords));
+      this.exchange.end();
       await this.leases.close();
     }
+    await this.hangUp();
+    await ticked;
+  }
+
+  /** Stops listening. */
+  private async hangUp(): Promise<void> {
+    const bells = this.doorbells.splice(0);
+    await Promise.allSettled([this.control?.stop(), ...bells.map((bell) => bell.close())]);
+  }
+
+  /** Ends at once whatever has not ended by itself. */
+  private end(): void {
     this.state = "stopped";
+    this.exchange.end();
+    for (const lane of this.lanes) lane.end();
     for (const source of this.sources) source.stop();
-    await Promise.allSettled([this.control?.stop(), ...this.doorbells.map((bell) => bell.close())]);
     this.onChange();
   }
 
@@ -328,9 +380,8 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
 
   private isAtRest(): boolean {
     const isCold = ({ watch }: Source): boolean => watch.heat === "cold";
-    return (
-      (this.state !== "running" || this.sources.every(isCold)) && this.crew.active === 0 && this.exchange.isFlushed
-    );
+    if (this.state === "stopped") return true;
+    return (!this.isClaiming || this.sources.every(isCold)) && this.crew.active === 0 && this.exchange.isFlushed;
   }
 
   /** Waits for a condition, for at most so long. */
@@ -352,7 +403,7 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
 
   private onChange(): void {
     for (const waiter of [...this.waiters]) if (waiter.isMet()) waiter.resolve(true);
-    const isIdle = this.state === "running" && this.isAtRest();
+    const isIdle = this.isClaiming && this.isAtRest();
     if (isIdle && !this.isIdle) this.tell("worker:idle");
     this.isIdle = isIdle;
   }
@@ -383,3 +434,15 @@ export class Worker extends EventEmitter<WorkerEvents> implements AsyncDisposabl
     process.emitWarning(`queue worker ${this.id}: ${errorText(error)}`);
   }
 }
+
+/** The job that a notification asks to cancel, if that is what it says: anybody may notify anything. */
+function idToCancel(text: string): string | undefined {
+  try {
+    return String((JSON.parse(text) as { cancel?: unknown } | null)?.cancel);
+  } catch {
+    return undefined;
+  }
+}
+
+const stopped = (message: string, hint: string): StateError =>
+  new StateError(message, { module: "queue", code: "worker_stopped", sqlstate: "55000", hint });

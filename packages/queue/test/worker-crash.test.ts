@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import type { Connection, Database, Driver } from "@howdah/core";
+import type { Database, Driver, OwnConnection } from "@howdah/core";
 import { hasPgBouncer, pooler, type TestDatabase, testDatabase } from "@howdah/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createQueue, defineQueue, type Job, queueModule } from "../src/index.ts";
@@ -34,16 +34,16 @@ async function terminate(pattern: string): Promise<number> {
 /** The same database, whose lanes lose the answers to some exchanges after they were committed. */
 function losingAnswers(isLost: (exchange: number) => boolean): Database {
   let exchanges = 0;
-  const losing = (connection: Connection): Connection => ({
+  const losing = (connection: OwnConnection): OwnConnection => ({
     ...connection,
-    async query<R>(query: Parameters<Connection["query"]>[0], values?: unknown[]) {
+    async query<R>(query: Parameters<OwnConnection["query"]>[0], values?: unknown[]) {
       const result = await connection.query<R>(query, values);
       const isExchange = typeof query === "object" && query.text.includes("queue.exchange");
       if (isExchange && isLost(++exchanges)) throw new Error("Connection terminated unexpectedly");
       return result;
     },
   });
-  const driver: Driver = { ...db.driver, acquire: async () => losing(await db.driver.acquire()) };
+  const driver: Driver = { ...db.driver, open: async () => losing(await db.driver.open()) };
   return Object.assign(Object.create(db) as Database, { driver });
 }
 
@@ -61,14 +61,12 @@ test("lanes whose backends are terminated go on with new connections and lose no
     },
     { prefetch: 50, concurrency: 5 },
   );
-  const errors: unknown[] = [];
-  worker.on("worker:error", (error) => errors.push(error));
+  worker.on("worker:error", () => {}); // an idle lane is replaced in silence
   await worker.start();
   await expect.poll(() => seen.size).toBeGreaterThan(300);
   expect(await terminate("queue.exchange")).toBeGreaterThan(0);
   await expect.poll(() => left(namespace)).toBe(0);
   expect(seen.size).toBe(3000);
-  expect(errors.length).toBeGreaterThan(0);
 });
 
 test("answers that are lost after their commit lose no job, and a repeated acknowledgement is no loss", async () => {
@@ -81,12 +79,14 @@ test("answers that are lost after their commit lose no job, and a repeated ackno
   const seen = new Set<unknown>();
   const lost: Job[] = [];
   await using worker = queue.worker({ mail: (job) => void seen.add(job.payload) }, { prefetch: 20 });
-  worker.on("worker:error", () => {});
+  const errors: unknown[] = [];
+  worker.on("worker:error", (error) => errors.push(error));
   worker.on("job:lost", (job) => lost.push(job));
   await worker.start();
   await expect.poll(() => left(namespace)).toBe(0);
   expect(seen.size).toBe(500);
   expect(lost).toEqual([]);
+  expect(errors).not.toEqual([]);
 });
 
 /** The backend that holds a queue's bell, if there is one: the listener of a worker that sleeps. */
