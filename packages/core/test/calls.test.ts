@@ -2,7 +2,7 @@ import { PGlite } from "@electric-sql/pglite";
 import { crash, race, type TestDatabase, testDatabase } from "@howdah/testing";
 import fc from "fast-check";
 import pg from "pg";
-import { afterAll, beforeAll, describe, expect, expectTypeOf, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from "vitest";
 import {
   ConflictError,
   ConnectionError,
@@ -371,8 +371,7 @@ describe("a broken connection", () => {
     const error = await db
       .transaction(async (tx) => {
         const { rows } = await tx.query<{ pid: number }>("select pg_backend_pid() as pid");
-        await admin.query("select pg_terminate_backend($1)", [rows[0]?.pid]);
-        await admin.query("select 1");
+        await admin.query("select pg_terminate_backend($1, 60000)", [rows[0]?.pid]);
         await tx.query("select 1");
       })
       .catch((e) => e);
@@ -464,7 +463,7 @@ describe("a transaction", () => {
     const mine = new Error("mine");
     const dying = db.transaction(async (tx) => {
       const { rows } = await tx.query<{ pid: number }>("select pg_backend_pid() as pid");
-      await db.pool.query("select pg_terminate_backend($1, 10000)", [rows[0]?.pid]);
+      await db.pool.query("select pg_terminate_backend($1, 60000)", [rows[0]?.pid]);
       throw mine;
     });
     await expect(dying).rejects.toBe(mine);
@@ -484,10 +483,8 @@ test("what is given a connection string closes what it opened", async () => {
   url.searchParams.set("application_name", "by_string");
   await transaction(url.href, (tx) => tx.query("select 1"));
   await status(url.href, []);
-  await vi.waitFor(async () => {
-    const { rows } = await db.query("select 1 from pg_stat_activity where application_name = 'by_string'");
-    expect(rows).toEqual([]);
-  });
+  const connections = () => db.query("select 1 from pg_stat_activity where application_name = 'by_string'");
+  await expect.poll(async () => (await connections()).rows).toEqual([]);
 });
 
 test("times are dates, also where the application has pg read them as text", async () => {

@@ -237,9 +237,13 @@ describe("migrate", () => {
     await migrate(db, [shop()]);
     const reader = await db.client();
     await reader.query("begin; select * from shop.orders");
-    const next = shop({ "migrations/0002_note.sql": "alter table shop.orders add note text;" });
-    const migrating = migrate(db, [next], { lockTimeout: 50 });
-    await db.query("select 1");
+    await db.query("create sequence public.tries");
+    const note = "select nextval('public.tries'); alter table shop.orders add note text;";
+    const migrating = migrate(db, [shop({ "migrations/0002_note.sql": note })], { lockTimeout: 500 });
+    await waitFor(async () => {
+      const { rows } = await db.query<{ tries: string }>("select last_value as tries from public.tries");
+      return rows[0]?.tries === "2";
+    });
     await reader.query("commit");
     await migrating;
     expect(await columns("shop.orders")).toContain("note");
@@ -436,7 +440,8 @@ describe("many starters", () => {
     await waitFor(async () => {
       const { rows } = await db.query(
         `select pg_terminate_backend(l.pid) from pg_locks l join pg_stat_activity a using (pid)
-         where l.locktype = 'advisory' and l.granted and a.datname = $1 and a.state = 'idle in transaction'`,
+         where l.locktype = 'advisory' and l.granted and a.datname = $1 and a.state = 'idle in transaction'
+           and exists (select from pg_stat_activity where datname = $1 and wait_event = 'advisory')`,
         [db.name],
       );
       return rows.length === 1;
