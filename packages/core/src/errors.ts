@@ -156,8 +156,8 @@ export const redact = (text: string): string =>
 function classFor(sqlstate: string): typeof HowdahError {
   if (sqlstate === "P0002") return NotFoundError;
   if (sqlstate === "42501") return PermissionError;
-  if (sqlstate === "23505" || sqlstate.startsWith("40")) return ConflictError;
-  if (sqlstate.startsWith("22")) return ValidationError;
+  if (sqlstate === "23505" || sqlstate === "PK001" || sqlstate.startsWith("40")) return ConflictError;
+  if (sqlstate.startsWith("22") || sqlstate === "23514") return ValidationError;
   if (sqlstate.startsWith("54")) return LimitError;
   if (sqlstate === "55000" || sqlstate === "25006" || sqlstate === "0A000") return StateError;
   return HowdahError;

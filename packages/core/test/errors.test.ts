@@ -19,6 +19,8 @@ test.each([
   ["22004", ValidationError],
   ["22023", ValidationError],
   ["23505", ConflictError],
+  ["PK001", ConflictError],
+  ["23514", ValidationError],
   ["40001", ConflictError],
   ["42501", PermissionError],
   ["54000", LimitError],
