@@ -1,6 +1,8 @@
 // The SQL functions that the client calls, in the order of the specification of the SQL files. Those of roles and
 // permissions stand beside their client, in rbac.ts.
 import { type Duration, type Fn, fn, type SqlType } from "@howdah/core";
+import type { OpenFgaModel } from "./compiler/model.ts";
+import type { ModelTest } from "./models.ts";
 
 interface Subject {
   subjectType: string;
@@ -164,6 +166,16 @@ export const readTuples = list<
 // --- checking
 
 export const check = read<Question & Circumstances, boolean>("check", { ...question, ...circumstances });
+
+export const checkDetailed = fn<
+  Question & Circumstances,
+  { allowed: boolean | null; errorCode: string | null; missing: string[] | null }
+>("authz.check_detailed", {
+  args: { ...question, ...circumstances },
+  returns: "row",
+  columns: { allowed: "boolean", errorCode: "text", missing: "text[]" },
+  isReadOnly: true,
+});
 
 const severalPermissions = { ...subject, permissions: "text[]", ...resource } as const;
 type SeveralPermissions = Subject & Resource & { permissions: readonly string[] };
@@ -486,25 +498,30 @@ export const activateModel = fn<{ modelId: string }, void>("authz.activate_model
   returns: "void",
 });
 
-/** A stored model. */
-export interface StoredModel {
-  id: string;
+/** A stored model without its content. */
+export interface ModelEntry {
+  modelId: string;
+  /** The model's name by its content. */
   hash: string;
-  dsl: string | null;
-  model: unknown;
-  options: unknown;
-  tests: unknown;
+  isActive: boolean;
   createdAt: Date;
   createdBy: string | null;
 }
 
-const modelColumns = {
-  id: "uuid",
+/** A stored model. */
+export interface StoredModel extends ModelEntry {
+  /** The namespace that has it: the client's, or `global`. */
+  namespace: string;
+  model: OpenFgaModel;
+  dsl: string | null;
+  options: Record<string, unknown>;
+  tests: ModelTest[] | null;
+}
+
+const modelEntryColumns = {
+  modelId: "uuid",
   hash: "text",
-  dsl: "text",
-  model: "jsonb",
-  options: "jsonb",
-  tests: "jsonb",
+  isActive: "boolean",
   createdAt: "timestamptz",
   createdBy: "text",
 } as const;
@@ -512,9 +529,51 @@ const modelColumns = {
 export const getModel = fn<{ modelId?: string | undefined }, StoredModel | null>("authz.get_model", {
   args: { modelId: "uuid" },
   returns: "row",
-  columns: modelColumns,
+  columns: {
+    ...modelEntryColumns,
+    namespace: "text",
+    model: "jsonb",
+    dsl: "text",
+    options: "jsonb",
+    tests: "jsonb",
+  },
   isReadOnly: true,
 });
+
+export const listModels = list<Record<never, never>, ModelEntry & { isInstalled: boolean }>(
+  "list_models",
+  {},
+  { ...modelEntryColumns, isInstalled: "boolean" },
+);
+
+/** A stored tuple that the active model does not allow. */
+export interface InvalidTuple {
+  tupleId: string;
+  resourceType: string;
+  resourceId: string;
+  relation: string;
+  subjectType: string;
+  subjectId: string;
+  subjectRelation: string | null;
+  conditionName: string | null;
+  errorCode: string;
+}
+
+export const validateTuples = list<Record<never, never>, InvalidTuple>(
+  "validate_tuples",
+  {},
+  {
+    tupleId: "bigint",
+    resourceType: "text",
+    resourceId: "text",
+    relation: "text",
+    subjectType: "text",
+    subjectId: "text",
+    subjectRelation: "text",
+    conditionName: "text",
+    errorCode: "text",
+  },
+);
 
 /** What came of one test of a model. */
 export interface ModelTestResult {
