@@ -2,7 +2,7 @@
 --
 -- Ids are compared byte by byte, so each is stored in NFC, and beside it the spelling that its
 -- writer used, for those who read it. Every change of a tuple or of a rule leaves an event in the
--- same transaction; a statement writes its events at once. What a rule implies is kept in
+-- same transaction; a statement writes the events of all rows that it made or deleted at once. What a rule implies is kept in
 -- permission_closure, so that a check reads one row and walks no rules.
 --
 -- The functions run as the owner of the module: whoever may write to a table need not be able to
@@ -57,7 +57,7 @@ create or replace function authz._tuple_detail(
   p_subject_id_raw text
 ) returns jsonb
 language sql
-immutable
+stable
 as $$
   select case
     when num_nonnulls(p_condition_name, p_resource_id_raw, p_subject_id_raw) > 0 then
@@ -102,65 +102,64 @@ $$;
 
 comment on function authz._audit_tuples() is 'Record tuples that a statement made or deleted.';
 
-create or replace function authz._audit_tuple_updates() returns trigger
+create or replace function authz._audit_tuple_update() returns trigger
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+begin
+  if (old.namespace, old.id, old.resource_type, old.resource_id, old.relation, old.subject_type,
+      old.subject_id, old.subject_relation)
+    is distinct from (new.namespace, new.id, new.resource_type, new.resource_id, new.relation,
+      new.subject_type, new.subject_id, new.subject_relation)
+  then
+    perform authz._audit_tuple('tuple_deleted', old);
+    perform authz._audit_tuple('tuple_created', new);
+  else
+    perform authz._audit_tuple('tuple_updated', new, jsonb_build_object('old',
+      jsonb_build_object('expires_at', old.expires_at)
+        || coalesce(authz._tuple_detail(old.condition_name, old.condition_context, null, null), '{}')
+    ));
+  end if;
+  return null;
+end
+$$;
+
+comment on function authz._audit_tuple_update() is
+'Record a tuple that was changed. One that became another tuple counts as deleted and made.';
+
+create or replace function authz._audit_tuple(
+  p_event_type text,
+  p_tuple authz.tuples,
+  p_more jsonb default null
+) returns void
+language plpgsql
+as $$
 declare
   v_actor jsonb := howdah.actor();
 begin
-  if not exists (select 1 from after) then
-    return null;
-  end if;
-
   insert into authz.audit_events (
     event_type, actor_id, request_id, reason, on_behalf_of, current_user_name,
     namespace, resource_type, resource_id, relation, subject_type, subject_id, subject_relation,
     tuple_id, expires_at, detail
   )
-  select
-    case
-      when b.id is null then 'tuple_created'
-      when a.id is null then 'tuple_deleted'
-      else 'tuple_updated'
-    end,
-    v_actor ->> 'actor_id', v_actor ->> 'request_id', v_actor ->> 'reason',
+  values (
+    p_event_type, v_actor ->> 'actor_id', v_actor ->> 'request_id', v_actor ->> 'reason',
     v_actor ->> 'on_behalf_of', howdah.outer_role(),
-    coalesce(a.namespace, b.namespace), coalesce(a.resource_type, b.resource_type),
-    coalesce(a.resource_id, b.resource_id), coalesce(a.relation, b.relation),
-    coalesce(a.subject_type, b.subject_type), coalesce(a.subject_id, b.subject_id),
-    coalesce(a.subject_relation, b.subject_relation), coalesce(a.id, b.id),
-    case when a.id is null then b.expires_at else a.expires_at end,
+    p_tuple.namespace, p_tuple.resource_type, p_tuple.resource_id, p_tuple.relation,
+    p_tuple.subject_type, p_tuple.subject_id, p_tuple.subject_relation,
+    p_tuple.id, p_tuple.expires_at,
     case
-      when b.id is null then d.detail
-      when a.id is null then d.old_detail
-      else coalesce(d.detail, '{}') || jsonb_build_object('old',
-        jsonb_build_object('expires_at', b.expires_at) || coalesce(d.old_detail, '{}'))
+      when p_more is null then authz._tuple_detail(p_tuple.condition_name,
+        p_tuple.condition_context, p_tuple.resource_id_raw, p_tuple.subject_id_raw)
+      else p_more || coalesce(authz._tuple_detail(p_tuple.condition_name,
+        p_tuple.condition_context, p_tuple.resource_id_raw, p_tuple.subject_id_raw), '{}')
     end
-  from before b
-  full join after a
-    on (a.namespace, a.id) = (b.namespace, b.id)
-    and (a.resource_type, a.resource_id, a.relation, a.subject_type, a.subject_id)
-      = (b.resource_type, b.resource_id, b.relation, b.subject_type, b.subject_id)
-    and coalesce(a.subject_relation, '') = coalesce(b.subject_relation, ''),
-    lateral (
-      select
-        authz._tuple_detail(a.condition_name, a.condition_context, a.resource_id_raw,
-          a.subject_id_raw),
-        authz._tuple_detail(b.condition_name, b.condition_context, b.resource_id_raw,
-          b.subject_id_raw)
-    ) d(detail, old_detail)
-  where a.id is null
-    or b.id is null
-    or a.expires_at is distinct from b.expires_at
-    or d.detail is distinct from d.old_detail;
-  return null;
+  );
 end
 $$;
 
-comment on function authz._audit_tuple_updates() is
-'Record tuples that a statement changed. One that became another tuple counts as deleted and made.';
+comment on function authz._audit_tuple(text, authz.tuples, jsonb) is 'Record one tuple.';
 
 create or replace trigger tuples_audit_insert
 after insert on authz.tuples
@@ -170,9 +169,9 @@ execute function authz._audit_tuples('tuple_created');
 
 create or replace trigger tuples_audit_update
 after update on authz.tuples
-referencing old table as before new table as after
-for each statement
-execute function authz._audit_tuple_updates();
+for each row
+when (old.* is distinct from new.*)
+execute function authz._audit_tuple_update();
 
 create or replace trigger tuples_audit_delete
 after delete on authz.tuples

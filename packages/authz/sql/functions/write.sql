@@ -180,7 +180,11 @@ language plpgsql
 stable
 as $$
 begin
-  if p_namespace = 'global' and not exists (
+  if p_namespace <> 'global' then
+    return;
+  end if;
+
+  if not exists (
     select 1
     from pg_roles r
     join pg_namespace n on n.nspname = 'authz'
