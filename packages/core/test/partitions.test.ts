@@ -158,6 +158,18 @@ describe("making partitions", () => {
     expect(await partitions("events")).toHaveLength(6);
   });
 
+  test("a caller waits for another one that takes longer than a lock may be waited for", async () => {
+    const [slow, other] = (await db.clients(2)) as [pg.Client, pg.Client];
+    await slow.query("begin");
+    await one("select howdah.ensure_day_partitions('shop.metrics', 4)", [], slow);
+    const waiting = one("select howdah.ensure_day_partitions('shop.metrics', 5)", [], other);
+    await waits(other);
+    await slow.query("select pg_sleep(2.1)");
+    await slow.query("commit");
+    expect(await waiting).toBe(1);
+    expect((await other.query("show lock_timeout")).rows).toEqual([{ lock_timeout: "0" }]);
+  });
+
   test("readers and writers of the table go on while partitions are attached", async () => {
     await db.query("select howdah.ensure_day_partitions('shop.metrics', 0)");
     const [reader, writer] = (await db.clients(2)) as [pg.Client, pg.Client];
@@ -285,6 +297,9 @@ describe("rows in the default partition", () => {
 
   test("a row that is being written while the partition is made moves too", async () => {
     const [writer, maker] = (await db.clients(2)) as [pg.Client, pg.Client];
+    await db.query(
+      "alter function howdah.ensure_month_partitions(regclass, int, timestamptz) set lock_timeout = '5min'", // for a slow test
+    );
     await writer.query("begin; insert into shop.events (namespace, note) values ('acme', 'late')");
     const making = one("select howdah.ensure_month_partitions('shop.events', 0)", [], maker);
     await waits(maker);

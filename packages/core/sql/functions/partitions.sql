@@ -9,9 +9,10 @@
 -- that attaching takes anyway and past the user's triggers, since moving is not changing.
 --
 -- One advisory lock a table serialises all of this. It is taken only when there is something to
--- do, so a call that finds everything in place locks nothing. No lock is waited for longer than a
--- short timeout, because a waiting DDL statement blocks the traffic behind it. Bounds are read and
--- written as text, therefore the public functions pin time zone and date style.
+-- do, so a call that finds everything in place locks nothing, and waited for as long as another
+-- call may take on a busy server. No other lock is waited for longer than a short timeout, because
+-- a waiting DDL statement blocks the traffic behind it. Bounds are read and written as text,
+-- therefore the public functions pin time zone and date style.
 
 create or replace function howdah.ensure_month_partitions(
   p_table regclass,
@@ -41,7 +42,7 @@ p_ahead      how many months after the first, 0 to 120
 p_from       a time in the first month, from 1970 to 9999
 Returns      how many partitions were made
 Errors       howdah.table_unknown, ahead_invalid, from_invalid (22023); 55P03 when a lock was not
-             free within 2 s: try again
+             free within 2 s, or another call has not ended within a minute: try again
 Example      select howdah.ensure_month_partitions(''queue.audit_events'');';
 
 create or replace function howdah.ensure_day_partitions(
@@ -72,7 +73,7 @@ p_ahead      how many days after the first, 0 to 120
 p_from       a time in the first day, from 1970 to 9999
 Returns      how many partitions were made
 Errors       howdah.table_unknown, ahead_invalid, from_invalid (22023); 55P03 when a lock was not
-             free within 2 s: try again
+             free within 2 s, or another call has not ended within a minute: try again
 Example      select howdah.ensure_day_partitions(''queue.metrics'', 3);';
 
 create or replace function howdah.drop_partitions(
@@ -139,6 +140,7 @@ language plpgsql
 as $$
 declare
   v_key name := howdah._partition_key(p_table);
+  v_patience text := current_setting('lock_timeout');
   v_schema name;
   v_table name;
   v_step interval := '1 ' || p_unit;
@@ -168,7 +170,10 @@ begin
   then
     return 0;
   end if;
+
+  perform set_config('lock_timeout', '1min', true);
   perform pg_advisory_xact_lock(howdah._partition_lock(p_table));
+  perform set_config('lock_timeout', v_patience, true);
 
   for v_lower in
     select m.lower_bound
