@@ -18,6 +18,7 @@ beforeAll(async () => {
 afterAll(() => db.close());
 
 type Predicate = object | string | number | boolean | null;
+type Case = [predicate: object, met: boolean];
 
 const evaluate = (predicate: Predicate, user = "ann", namespace = "acme"): Promise<boolean> =>
   value(db, "select authz.evaluate('user', $1, $2, $3)", [user, JSON.stringify(predicate), namespace]);
@@ -27,7 +28,7 @@ const no = { role: "admin" };
 const read = (id: string) => ({ check: { permission: "read", resource_type: "document", resource_id: id } });
 
 describe("a predicate", () => {
-  const table: [object, boolean][] = [
+  const table: Case[] = [
     [{ role: "editor" }, true],
     [{ role: "admin" }, false],
     [{ role: "nobody-made-this" }, false],
@@ -62,18 +63,18 @@ describe("a predicate", () => {
   });
 
   test("of any shape is what Boolean logic says", async () => {
-    const leaf = fc.constantFrom<[object, boolean]>([yes, true], [no, false], [{ permission: "posts:write" }, true]);
-    const { tree } = fc.letrec<{ tree: [object, boolean] }>((tie) => ({
+    const leaf = fc.constantFrom<Case>([yes, true], [no, false], [{ permission: "posts:write" }, true]);
+    const { tree } = fc.letrec<{ tree: Case }>((tie) => ({
       tree: fc.oneof(
         { maxDepth: 5 },
         leaf,
         fc
           .array(tie("tree"), { maxLength: 3 })
-          .map((parts) => [{ any: parts.map(([p]) => p) }, parts.some(([, v]) => v)]),
+          .map((parts): Case => [{ any: parts.map(([p]) => p) }, parts.some(([, v]) => v)]),
         fc
           .array(tie("tree"), { maxLength: 3 })
-          .map((parts) => [{ all: parts.map(([p]) => p) }, parts.every(([, v]) => v)]),
-        tie("tree").map(([p, v]) => [{ not: p }, !v]),
+          .map((parts): Case => [{ all: parts.map(([p]) => p) }, parts.every(([, v]) => v)]),
+        tie("tree").map(([p, v]): Case => [{ not: p }, !v]),
       ),
     }));
     await fc.assert(
