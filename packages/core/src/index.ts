@@ -61,10 +61,14 @@ export {
   type Command,
   defineCommand,
   defineModule,
+  defineSeed,
   type Manifest,
   type Module,
   type ModuleDefinition,
   type ModuleFile,
+  type SeedChange,
+  type SeedOptions,
+  type SeedSection,
   type TourStop,
 } from "./module.ts";
 export type { PGliteLike } from "./pglite.ts";

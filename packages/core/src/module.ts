@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { z } from "zod";
 import type { Database } from "./database.ts";
+import type { Queryable } from "./driver.ts";
 import { MigrationError } from "./errors.ts";
 import { statements } from "./statements.ts";
 
@@ -24,7 +25,10 @@ export type Access = Readonly<Record<string, readonly string[]>>;
 
 /** A command that a module adds to the `howdah` command line. */
 export interface Command<Options extends z.ZodObject = z.ZodObject> {
-  /** The words after `howdah`, such as `queue dead-letters list`. */
+  /**
+   * The words after `howdah`, such as `queue dead-letters list`. Last may come options that are given by their place alone, in
+   * the form `roles assign <subject> <role>`.
+   */
   path: string;
   summary: string;
   /** The options by their names in TypeScript; their descriptions become the help. */
@@ -33,6 +37,32 @@ export interface Command<Options extends z.ZodObject = z.ZodObject> {
   confirm?: (options: z.output<Options>) => string;
   /** Does the work; what it returns is printed as a table, or as JSON. */
   run(db: Database, options: z.output<Options>): Promise<unknown>;
+}
+
+/** What a seed file changed, as `howdah seed apply` shows it: `create`, `role editor`. */
+export interface SeedChange {
+  action: "create" | "update" | "delete";
+  what: string;
+}
+
+/** How a seed file is applied. */
+export interface SeedOptions {
+  namespace: string;
+  /** True if what the section does not list is to be deleted. */
+  prune: boolean;
+}
+
+/** One kind of thing that a seed file may list. */
+export interface SeedSection<Value extends z.ZodType = z.ZodType> {
+  /** The key of the file that it stands under, such as `roles`. */
+  key: string;
+  /** What may stand there; its description becomes the help. */
+  value: Value;
+  /**
+   * Makes the database agree with the file, inside a transaction, and returns what that changed: nothing, if the file was
+   * applied before. The sections of a module are applied in the order in which it offers them.
+   */
+  apply(tx: Queryable, value: z.output<Value>, options: SeedOptions): Promise<SeedChange[]>;
 }
 
 /** One stop of the tour of a module that `howdah demo` gives: what is shown, and the statement that shows it. */
@@ -75,6 +105,8 @@ export interface ModuleDefinition {
   manifest: Manifest;
   access?: Access;
   commands?: readonly Command[];
+  /** What seed files may list of this module. */
+  seed?: readonly SeedSection[];
   /** Statements that show the module at work, one after the other in one transaction. */
   tour?: readonly TourStop[];
 }
@@ -91,6 +123,7 @@ export interface Module {
   readonly fingerprint: string;
   readonly manifest: Manifest;
   readonly commands: readonly Command[];
+  readonly seed: readonly SeedSection[];
   readonly tour: readonly TourStop[];
 }
 
@@ -103,7 +136,7 @@ const sha256 = (text: string): string => createHash("sha256").update(text).diges
  *   `file_transaction` when the files are not what the runner can apply
  */
 export function defineModule(definition: ModuleDefinition): Module {
-  const { name, release, api, minApi, access = {}, commands = [], tour = [] } = definition;
+  const { name, release, api, minApi, access = {}, commands = [], seed = [], tour = [] } = definition;
   if (!/^[a-z][a-z0-9_]{0,30}$/.test(name)) {
     throw invalid(name, "module_invalid", `module name ${JSON.stringify(name)} must match ^[a-z][a-z0-9_]{0,30}$`);
   }
@@ -130,12 +163,16 @@ export function defineModule(definition: ModuleDefinition): Module {
   const manifest = { schema: name, ...definition.manifest, access };
   const identity = [release, api, minApi, ...files.map((file) => file.checksum), JSON.stringify(manifest)];
   const fingerprint = sha256(identity.join("\n"));
-  return { name, release, api, minApi, files, fingerprint, manifest, commands, tour };
+  return { name, release, api, minApi, files, fingerprint, manifest, commands, seed, tour };
 }
 
 /** Describes a command with its options' types; see {@link Command}. */
 export const defineCommand = <Options extends z.ZodObject>(command: Command<Options>): Command =>
   command as unknown as Command;
+
+/** Describes a section of seed files with the type of its value; see {@link SeedSection}. */
+export const defineSeed = <Value extends z.ZodType>(section: SeedSection<Value>): SeedSection =>
+  section as unknown as SeedSection;
 
 const invalid = (module: string, code: string, message: string, file?: string): MigrationError =>
   new MigrationError(message, { module, code, file });
