@@ -1,0 +1,1011 @@
+-- Explaining: the whole decision, rule by rule.
+--
+-- A second evaluator, which shares nothing with compiled programs but the functions of conditions:
+-- it reads the stored model and follows its rules as they are written. It is slow and meant to be
+-- read. It walks with a stack of its own, so that depth costs no stack of the server's, and gives
+-- up after 10,000 nodes: the value of what it left out is unknown.
+--
+-- A node is { "operator", "value": "true" | "false" | "unknown" | "cycle", "children"?: [node] }.
+--
+--   relation   a node with "object" and "relation" carries the operator of the relation's rule:
+--              direct, computed, ttu (with "tupleset" and "computed"), union, intersection,
+--              exclusion (children: base, subtract); or one of these leaves: self (the very
+--              userset that is asked about), cycle (it is being decided further up), seen (decided
+--              before in this tree), undefined (the type has no such relation), depth (more hops
+--              than max_depth), truncated. Rules within rules have neither object nor relation
+--   tuple      child of direct and ttu: "tuple" as text, "tuple_id" (none if contextual),
+--              "condition"? { "name", "value", "missing"?: [parameter], "invalid"?: [parameter] },
+--              and the userset or parent that it leads to as its only child
+--   dynamic    the root for dynamic types, with "implied_by"; its children are the resource and all
+--              that it is in: { "operator": "resource", "object", "via"?: [tuple], "children"?:
+--              [tuple] }, where via is the chain of parents, and of a tuple that of memberships
+--
+-- What a context holds is not part of it.
+
+create or replace function authz._tuple_text(
+  p_resource_type text,
+  p_resource_id text,
+  p_relation text,
+  p_subject_type text,
+  p_subject_id text,
+  p_subject_relation text
+) returns text
+language sql
+immutable
+as $$
+  select concat(p_resource_type, ':', p_resource_id, '#', p_relation, '@', p_subject_type, ':',
+    p_subject_id, '#' || p_subject_relation)
+$$;
+
+comment on function authz._tuple_text(text, text, text, text, text, text) is
+'A tuple as document:1#viewer@group:g#member.';
+
+create or replace function authz._tuple_node(p_tuple authz.tuples) returns jsonb
+language sql
+immutable
+as $$
+  select jsonb_strip_nulls(jsonb_build_object(
+    'operator', 'tuple',
+    'tuple', authz._tuple_text(p_tuple.resource_type, p_tuple.resource_id, p_tuple.relation,
+      p_tuple.subject_type, p_tuple.subject_id, p_tuple.subject_relation),
+    'tuple_id', p_tuple.id::text
+  ))
+$$;
+
+comment on function authz._tuple_node(authz.tuples) is 'A tuple as a node of a tree.';
+
+create or replace function authz._condition_faults(
+  p_condition jsonb,
+  p_stored jsonb,
+  p_context jsonb,
+  out missing text[],
+  out invalid text[]
+)
+language plpgsql
+stable
+as $$
+declare
+  v_given jsonb := coalesce(p_context, '{}') || coalesce(p_stored, '{}');
+begin
+  select array_agg(p.name order by p.name) filter (where not v_given ? p.name),
+    array_agg(p.name order by p.name) filter (where v_given ? p.name and case p.type
+      when 'list' then authz._cel_list(v_given -> p.name, p.element) is null
+      when 'map' then authz._cel_map(v_given -> p.name, p.element) is null
+      else not authz._cel_is(v_given -> p.name, p.type)
+    end)
+  into missing, invalid
+  from (
+    select e.key collate "C" as name, lower(substr(e.value ->> 'type_name', 11)) as type,
+      coalesce(lower(substr(e.value #>> '{generic_types,0,type_name}', 11)), 'any') as element
+    from jsonb_each(p_condition -> 'parameters') e
+  ) p;
+end
+$$;
+
+comment on function authz._condition_faults(jsonb, jsonb, jsonb) is
+'The parameters of a condition that are not given, and those that are not of their type.';
+
+create or replace function authz._condition_value(
+  p_program text,
+  p_name text,
+  p_conditions jsonb,
+  p_numbers jsonb,
+  p_stored jsonb,
+  p_context jsonb
+) returns jsonb
+language plpgsql
+stable
+as $$
+declare
+  v_value boolean;
+  v_faults record;
+begin
+  execute format('select authz_rt.%I($1, $2)',
+    format('m_%s_cond_%s', p_program, p_numbers ->> p_name))
+  into v_value
+  using p_stored, p_context;
+  if v_value is not null then
+    return jsonb_build_object('name', p_name, 'value', v_value::text);
+  end if;
+
+  v_faults := authz._condition_faults(p_conditions -> p_name, p_stored, p_context);
+  return jsonb_strip_nulls(jsonb_build_object('name', p_name, 'value', 'unknown',
+    'missing', to_jsonb(v_faults.missing), 'invalid', to_jsonb(v_faults.invalid)));
+end
+$$;
+
+comment on function authz._condition_value(text, text, jsonb, jsonb, jsonb, jsonb) is
+'The value of a condition, and if it is unknown the parameters that are missing or ill-typed.';
+
+create or replace function authz._smallest(p_sets jsonb) returns jsonb
+language sql
+immutable
+as $$
+  select coalesce(jsonb_agg(s.tuples order by jsonb_array_length(s.tuples), s.tuples), '[]')
+  from (
+    select distinct e as tuples, jsonb_array_length(e) as size
+    from jsonb_array_elements(p_sets) e
+    order by size, tuples
+    limit 5
+  ) s
+$$;
+
+comment on function authz._smallest(jsonb) is 'The five smallest of several sets of tuples.';
+
+create or replace function authz._combined(p_a jsonb, p_b jsonb) returns jsonb
+language sql
+immutable
+as $$
+  select authz._smallest(coalesce(jsonb_agg((
+    select coalesce(jsonb_agg(distinct t order by t), '[]')
+    from jsonb_array_elements(a || b) t
+  )), '[]'))
+  from jsonb_array_elements(p_a) a, jsonb_array_elements(p_b) b
+$$;
+
+comment on function authz._combined(jsonb, jsonb) is
+'The five smallest sets that hold a set of the one and a set of the other.';
+
+create or replace function authz._all_of(p_sets jsonb) returns jsonb
+language plpgsql
+immutable
+as $$
+declare
+  v_all jsonb := '[[]]';
+  v_some jsonb;
+begin
+  for v_some in
+    select s from jsonb_array_elements(p_sets) s
+  loop
+    v_all := authz._combined(v_all, v_some);
+  end loop;
+  return v_all;
+end
+$$;
+
+comment on function authz._all_of(jsonb) is
+'The five smallest sets that hold one set of each of several lists of sets.';
+
+create or replace function authz._evaluated_tuples(
+  p_namespace text,
+  p_resource_type text,
+  p_resource_id text,
+  p_relation text,
+  p_restrictions jsonb,
+  p_subject_type text,
+  p_subject_id text,
+  p_subject_relation text,
+  p_to_relation text,
+  p_hops int,
+  p_contextual authz.tuples[],
+  p_most int,
+  p_program text,
+  p_conditions jsonb,
+  p_numbers jsonb,
+  p_context jsonb
+) returns jsonb
+language plpgsql
+stable
+as $$
+declare
+  v_namespace text collate "C" := p_namespace;
+  v_resource_type text collate "C" := p_resource_type;
+  v_resource_id text collate "C" := p_resource_id;
+  v_relation text collate "C" := p_relation;
+  v_nodes jsonb;
+begin
+  select jsonb_agg(
+    jsonb_build_object('operator', 'tuple',
+      'condition', case c.result ->> 'value' when 'false' then 'F' when 'unknown' then 'U'
+        else 'T' end,
+      'shown', jsonb_strip_nulls(jsonb_build_object(
+        'tuple', authz._tuple_text(t.resource_type, t.resource_id, t.relation, t.subject_type,
+          t.subject_id, t.subject_relation),
+        'tuple_id', t.id::text,
+        'condition', c.result
+      )))
+    || case
+      when coalesce(p_to_relation, t.subject_relation) is null then '{}'
+      else jsonb_build_object('to', jsonb_build_object('operator', 'relation',
+        'type', t.subject_type, 'id', t.subject_id,
+        'relation', coalesce(p_to_relation, t.subject_relation), 'hops', p_hops + 1))
+    end
+    order by t.ord)
+  into v_nodes
+  from (
+    select s.*, row_number() over (order by coalesce(s.subject_relation, ''), s.subject_type,
+      s.subject_id) as ord
+    from (
+      select s.*
+      from authz.tuples s
+      where s.namespace = v_namespace
+        and s.resource_type = v_resource_type
+        and s.resource_id = v_resource_id
+        and s.relation = v_relation
+        and (s.expires_at is null or s.expires_at > howdah.now())
+      union all
+      select c.*
+      from unnest(p_contextual) c
+      where c.resource_type = v_resource_type
+        and c.resource_id = v_resource_id
+        and c.relation = v_relation
+    ) s
+    where (
+        p_to_relation is not null
+        or s.subject_relation is not null
+        or (p_subject_relation is null and s.subject_type = p_subject_type
+          and s.subject_id in (p_subject_id, '*'))
+      )
+      and exists (
+        select 1
+        from jsonb_array_elements(p_restrictions) r
+        where r ->> 'type' = s.subject_type
+          and nullif(r ->> 'relation', '') is not distinct from s.subject_relation
+          and r ? 'wildcard' = (s.subject_id = '*')
+          and nullif(r ->> 'condition', '') is not distinct from s.condition_name
+      )
+    order by ord
+    limit p_most + 1
+  ) t
+  cross join lateral (
+    select case when t.condition_name is not null then authz._condition_value(p_program,
+      t.condition_name, p_conditions, p_numbers, t.condition_context, p_context) end as result
+  ) c;
+
+  if jsonb_array_length(v_nodes) > p_most then
+    v_nodes := jsonb_set(v_nodes, array[p_most::text],
+      '{"operator": "truncated", "value": "U"}');
+  end if;
+  return v_nodes;
+end
+$$;
+
+comment on function authz._evaluated_tuples(
+  text, text, text, text, jsonb, text, text, text, text, int, authz.tuples[], int, text, jsonb,
+  jsonb, jsonb
+) is
+'The nodes of the tuples that a rule looks at: those of the subject itself, and those that lead to a
+userset or a parent. The model ignores what its restrictions do not allow.';
+
+create or replace function authz._evaluate(
+  p_model jsonb,
+  p_program text,
+  p_numbers jsonb,
+  p_max_depth int,
+  p_namespace text,
+  p_subject_type text,
+  p_subject_id text,
+  p_subject_relation text,
+  p_relation text,
+  p_resource_type text,
+  p_resource_id text,
+  p_context jsonb,
+  p_contextual authz.tuples[],
+  p_most int,
+  out value text,
+  out tree jsonb,
+  out missing jsonb,
+  out faults jsonb,
+  out is_truncated boolean
+)
+language plpgsql
+stable
+as $$
+declare
+  v_subject text := concat(p_subject_type, ':', p_subject_id, '#' || p_subject_relation);
+  v_types jsonb;
+  v_node jsonb[];
+  v_operator text[];
+  v_value text[];
+  v_shown jsonb[];
+  v_tree text[];
+  v_missing jsonb[];
+  v_is_clean boolean[];
+  v_first int[];
+  v_last int[];
+  v_level int[];
+  v_stack int[] := '{}';
+  v_top int := 0;
+  v_count int := 0;
+  v_path text[] := '{}';
+  v_depth int := 0;
+  v_seen text[] := '{}';
+  v_seen_at int[] := '{}';
+  v_at int;
+  v_same int;
+  v_name text;
+  v_here jsonb;
+  v_rule jsonb;
+  v_kind text;
+  v_relation text;
+  v_add jsonb;
+  v_values text;
+  v_children text;
+  v_sets jsonb;
+  v_are_clean boolean;
+begin
+  is_truncated := false;
+  faults := '[]';
+  select jsonb_object_agg(t ->> 'type', t) into v_types
+  from jsonb_array_elements(p_model -> 'type_definitions') t;
+  v_add := jsonb_build_array(jsonb_build_object('operator', 'relation', 'type', p_resource_type,
+    'id', p_resource_id, 'relation', p_relation, 'hops', 0));
+
+  loop
+    -- What the node above needs is put on the stack, its first part on top.
+    if v_add is not null then
+      if v_at is not null then
+        v_last[v_at] := v_count + jsonb_array_length(v_add);
+      end if;
+      for v_i in 1 .. jsonb_array_length(v_add) loop
+        v_count := v_count + 1;
+        v_here := v_add -> (v_i - 1);
+        v_node[v_count] := v_here;
+        v_operator[v_count] := v_here ->> 'operator';
+        v_value[v_count] := v_here ->> 'value';
+        v_shown[v_count] := coalesce(v_here -> 'shown', '{}');
+        v_is_clean[v_count] := v_operator[v_count] <> 'truncated';
+        v_level[v_count] := 0;
+        v_first[v_count] := 1;
+        v_last[v_count] := 0;
+        v_stack[v_top + jsonb_array_length(v_add) - v_i + 1] := v_count;
+      end loop;
+      v_top := v_top + jsonb_array_length(v_add);
+      v_add := null;
+    end if;
+    exit when v_top = 0;
+
+    v_at := v_stack[v_top];
+    if v_at > 0 then
+      v_stack[v_top] := -v_at;
+      v_first[v_at] := v_count + 1;
+      v_last[v_at] := v_count;
+      v_here := v_node[v_at];
+      v_rule := v_here -> 'rule';
+
+      if v_operator[v_at] = 'relation' then
+        v_name := concat(v_here ->> 'type', ':', v_here ->> 'id', '#', v_here ->> 'relation');
+        v_shown[v_at] := jsonb_build_object('relation', v_here ->> 'relation',
+          'object', concat(v_here ->> 'type', ':', v_here ->> 'id'));
+        v_same := v_seen_at[array_position(v_seen, v_name)];
+        v_rule := v_types #> array[v_here ->> 'type', 'relations', v_here ->> 'relation'];
+        if p_subject_relation is not null and v_name = v_subject then
+          v_operator[v_at] := 'self';
+          v_value[v_at] := 'T';
+        elsif v_name = any (v_path) then
+          v_operator[v_at] := 'cycle';
+          v_value[v_at] := 'C';
+          v_is_clean[v_at] := false;
+        elsif (v_here ->> 'hops')::int > p_max_depth then
+          v_operator[v_at] := 'depth';
+          v_value[v_at] := 'U';
+          v_is_clean[v_at] := false;
+        elsif v_rule is null then
+          v_operator[v_at] := 'undefined';
+          v_value[v_at] := 'F';
+        elsif v_same is not null
+          and (p_max_depth is null or v_here -> 'hops' <= v_node[v_same] -> 'hops')
+        then
+          v_operator[v_at] := 'seen';
+          v_value[v_at] := v_value[v_same];
+          v_missing[v_at] := v_missing[v_same];
+        elsif v_count >= p_most then
+          v_operator[v_at] := 'truncated';
+          v_value[v_at] := 'U';
+          v_is_clean[v_at] := false;
+          is_truncated := true;
+        else
+          v_depth := v_depth + 1;
+          v_level[v_at] := v_depth;
+          v_path[v_depth] := v_name;
+        end if;
+      end if;
+
+      v_kind := (select k from jsonb_object_keys(v_rule) k limit 1);
+      continue when v_value[v_at] is not null;
+      case
+        when v_operator[v_at] = 'tuple' then
+          if v_here ? 'to' and v_here ->> 'condition' <> 'F' then
+            v_add := jsonb_build_array(v_here -> 'to');
+          end if;
+
+        when v_kind in ('this', 'tupleToUserset') then
+          v_operator[v_at] := 'direct';
+          v_relation := v_here ->> 'relation';
+          if v_kind = 'tupleToUserset' then
+            v_operator[v_at] := 'ttu';
+            v_relation := v_rule #>> '{tupleToUserset,tupleset,relation}';
+            v_shown[v_at] := v_shown[v_at] || jsonb_build_object('tupleset', v_relation,
+              'computed', v_rule #>> '{tupleToUserset,computedUserset,relation}');
+          end if;
+          v_add := authz._evaluated_tuples(
+            p_namespace, v_here ->> 'type', v_here ->> 'id', v_relation,
+            v_types #> array[v_here ->> 'type', 'metadata', 'relations', v_relation,
+              'directly_related_user_types'],
+            p_subject_type, p_subject_id, p_subject_relation,
+            v_rule #>> '{tupleToUserset,computedUserset,relation}', (v_here ->> 'hops')::int,
+            p_contextual, greatest(p_most - v_count, 1), p_program, p_model -> 'conditions',
+            p_numbers, p_context);
+          if v_add @> '[{"operator": "truncated"}]' then
+            is_truncated := true;
+          end if;
+          select faults || coalesce(jsonb_agg(t #> '{shown,condition}'), '[]') into faults
+          from jsonb_array_elements(v_add) t
+          where t ->> 'condition' = 'U';
+
+        when v_kind = 'computedUserset' then
+          v_operator[v_at] := 'computed';
+          v_add := jsonb_build_array((v_here - '{rule,shown}'::text[]) || jsonb_build_object(
+            'operator', 'relation', 'relation', v_rule #>> '{computedUserset,relation}'));
+
+        when v_kind = 'difference' then
+          v_operator[v_at] := 'exclusion';
+          v_add := jsonb_build_array(
+            v_here || jsonb_build_object('operator', 'rule', 'rule', v_rule #> '{difference,base}'),
+            v_here || jsonb_build_object('operator', 'rule', 'rule',
+              v_rule #> '{difference,subtract}'));
+
+        else
+          v_operator[v_at] := v_kind;
+          select jsonb_agg(v_here || jsonb_build_object('operator', 'rule', 'rule', c.rule)
+            order by c.ord) into v_add
+          from jsonb_array_elements(v_rule #> array[v_kind, 'child']) with ordinality c (rule, ord);
+      end case;
+
+    else
+      v_at := -v_at;
+      v_top := v_top - 1;
+      v_here := v_node[v_at];
+      select coalesce(string_agg(v_value[c], '' order by c), ''),
+        coalesce(bool_and(v_is_clean[c]), true), string_agg(v_tree[c], ', ' order by c),
+        coalesce(jsonb_agg(v_missing[c] order by c), '[]')
+      into v_values, v_are_clean, v_children, v_sets
+      from generate_series(v_first[v_at], v_last[v_at]) c;
+
+      v_is_clean[v_at] := v_is_clean[v_at] and v_are_clean;
+      v_value[v_at] := coalesce(v_value[v_at], case
+        when v_operator[v_at] = 'exclusion' then case
+          when left(v_values, 1) in ('F', 'C') or right(v_values, 1) = 'F' then left(v_values, 1)
+          when right(v_values, 1) = 'T' then 'F'
+          else right(v_values, 1)
+        end
+        when v_operator[v_at] in ('intersection', 'tuple') then
+          substring('FCUT' from concat('[', v_values, v_here ->> 'condition', ']'))
+        else substring('TUCF' from '[F' || v_values || ']')
+      end);
+
+      v_missing[v_at] := coalesce(v_missing[v_at], case
+        when v_value[v_at] = 'T' then '[[]]'
+        when v_operator[v_at] in ('union', 'computed', 'ttu', 'direct') then authz._smallest((
+          select coalesce(jsonb_agg(s), '[]')
+          from jsonb_array_elements(v_sets) c, jsonb_array_elements(c) s
+        ) || case
+          when v_operator[v_at] = 'direct' and exists (
+            select 1
+            from jsonb_array_elements(v_types #> array[v_here ->> 'type', 'metadata', 'relations',
+              v_here ->> 'relation', 'directly_related_user_types']) r
+            where r ->> 'type' = p_subject_type
+              and nullif(r ->> 'relation', '') is not distinct from p_subject_relation
+              and r ? 'wildcard' = (p_subject_id = '*')
+              and nullif(r ->> 'condition', '') is null
+          ) then jsonb_build_array(jsonb_build_array(authz._tuple_text(v_here ->> 'type',
+            v_here ->> 'id', v_here ->> 'relation', p_subject_type, p_subject_id,
+            p_subject_relation)))
+          else '[]'
+        end)
+        when v_operator[v_at] = 'intersection' then authz._all_of(v_sets)
+        when v_operator[v_at] = 'exclusion' and right(v_values, 1) = 'F' then v_sets -> 0
+        when v_operator[v_at] = 'tuple' and v_here ->> 'condition' = 'T' then v_sets -> 0
+      end, '[]');
+
+      v_tree[v_at] := concat(
+        left((v_shown[v_at] || jsonb_build_object('operator', v_operator[v_at],
+          'value', authz._value_name(v_value[v_at])))::text, -1),
+        ', "children": [' || v_children || ']', '}');
+      for v_i in v_first[v_at] .. v_last[v_at] loop
+        v_tree[v_i] := null;
+      end loop;
+
+      if v_level[v_at] > 0 then
+        if v_is_clean[v_at] then
+          v_seen := v_seen || v_path[v_depth];
+          v_seen_at := v_seen_at || v_at;
+        end if;
+        v_path[v_depth] := '';
+        v_depth := v_depth - 1;
+      end if;
+    end if;
+  end loop;
+
+  value := v_value[1];
+  tree := v_tree[1]::jsonb;
+  missing := v_missing[1];
+end
+$$;
+
+comment on function authz._evaluate(
+  jsonb, text, jsonb, int, text, text, text, text, text, text, text, jsonb, authz.tuples[], int
+) is
+'Evaluate a model''s rules as they are written: T, F, U (unknown) or C (false because of a cycle),
+the tree, up to five sets of tuples that might grant, and the conditions that are unknown. A node is
+taken from an earlier place in the tree if no cycle and no limit was met below it: then nothing of
+it depends on the way to it.';
+
+create or replace function authz._value_name(p_value text) returns text
+language sql
+immutable
+as $$
+  select case p_value
+    when 'T' then 'true'
+    when 'F' then 'false'
+    when 'U' then 'unknown'
+    else 'cycle'
+  end
+$$;
+
+comment on function authz._value_name(text) is 'A value of the evaluator as its readers see it.';
+
+create or replace function authz._dynamic_tree(
+  p_namespace text,
+  p_subject_type text,
+  p_subject_id text,
+  p_subject_relation text,
+  p_permission text,
+  p_resource_type text,
+  p_resource_id text,
+  p_contextual authz.tuples[],
+  out tree jsonb,
+  out missing jsonb
+)
+language plpgsql
+stable
+as $$
+declare
+  v_namespace text collate "C" := p_namespace;
+  v_permission text collate "C" := p_permission;
+  v_resource_type text collate "C" := p_resource_type;
+  v_resource_id text collate "C" := p_resource_id;
+  v_subject_type text collate "C" := p_subject_type;
+  v_subject_id text collate "C" := p_subject_id;
+  v_implied text[];
+  v_resources jsonb := '{}';
+  v_groups jsonb := '{}';
+  v_new jsonb;
+begin
+  with recursive implied(permission) as (
+    select v_permission
+    union
+    select h.permission
+    from implied i
+    join authz.permission_hierarchy h on h.namespace in (v_namespace, 'global')
+      and h.resource_type = v_resource_type
+      and h.implies = i.permission
+  )
+  select array_agg(i.permission) into v_implied
+  from implied i;
+
+  v_new := jsonb_build_object(concat(v_resource_type, ':', v_resource_id), jsonb_build_object(
+    'type', v_resource_type, 'id', v_resource_id, 'via', '[]'::jsonb));
+  while v_new is not null loop
+    v_resources := v_resources || v_new;
+    select jsonb_object_agg(concat(t.subject_type, ':', t.subject_id), jsonb_build_object(
+      'type', t.subject_type, 'id', t.subject_id,
+      'via', n.value -> 'via' || authz._tuple_node(row(t.*)::authz.tuples)))
+    into v_new
+    from jsonb_each(v_new) n
+    cross join lateral (
+      select s.*
+      from authz.tuples s
+      where s.namespace = v_namespace
+        and s.resource_type = n.value ->> 'type'
+        and s.resource_id = n.value ->> 'id'
+        and s.relation = 'parent'
+      union all
+      select c.*
+      from unnest(p_contextual) c
+      where c.resource_type = n.value ->> 'type'
+        and c.resource_id = n.value ->> 'id'
+        and c.relation = 'parent'
+    ) t
+    where (t.expires_at is null or t.expires_at > howdah.now())
+      and t.condition_name is null
+      and not v_resources ? concat(t.subject_type, ':', t.subject_id);
+  end loop;
+
+  if p_subject_relation is null then
+    select jsonb_object_agg(concat(t.resource_type, ':', t.resource_id, '#', t.relation),
+      jsonb_build_object('type', t.resource_type, 'id', t.resource_id, 'relation', t.relation,
+        'via', jsonb_build_array(authz._tuple_node(row(t.*)::authz.tuples))))
+    into v_new
+    from (
+      select s.*
+      from authz.tuples s
+      where s.namespace = v_namespace
+        and s.subject_type = v_subject_type
+        and s.subject_id = v_subject_id
+        and s.subject_relation is null
+      union all
+      select c.*
+      from unnest(p_contextual) c
+      where c.subject_type = v_subject_type
+        and c.subject_id = v_subject_id
+        and c.subject_relation is null
+    ) t
+    where (t.expires_at is null or t.expires_at > howdah.now())
+      and t.condition_name is null;
+  else
+    v_new := jsonb_build_object(
+      concat(v_subject_type, ':', v_subject_id, '#', p_subject_relation),
+      jsonb_build_object('type', v_subject_type, 'id', v_subject_id,
+        'relation', p_subject_relation, 'via', '[]'::jsonb));
+  end if;
+  while v_new is not null loop
+    v_groups := v_groups || v_new;
+    select jsonb_object_agg(concat(t.resource_type, ':', t.resource_id, '#member'),
+      jsonb_build_object('type', t.resource_type, 'id', t.resource_id, 'relation', 'member',
+        'via', n.value -> 'via' || authz._tuple_node(row(t.*)::authz.tuples)))
+    into v_new
+    from jsonb_each(v_new) n
+    cross join lateral (
+      select s.*
+      from authz.tuples s
+      where s.namespace = v_namespace
+        and s.subject_type = n.value ->> 'type'
+        and s.subject_id = n.value ->> 'id'
+        and s.relation = 'member'
+      union all
+      select c.*
+      from unnest(p_contextual) c
+      where c.subject_type = n.value ->> 'type'
+        and c.subject_id = n.value ->> 'id'
+        and c.relation = 'member'
+    ) t
+    where coalesce(t.subject_relation, n.value ->> 'relation') = n.value ->> 'relation'
+      and (t.expires_at is null or t.expires_at > howdah.now())
+      and t.condition_name is null
+      and not v_groups ? concat(t.resource_type, ':', t.resource_id, '#member');
+  end loop;
+
+  if p_subject_relation is null then
+    v_groups := v_groups || jsonb_build_object(concat(v_subject_type, ':', v_subject_id),
+      jsonb_build_object('type', v_subject_type, 'id', v_subject_id, 'via', '[]'::jsonb));
+  end if;
+  with granting as materialized (
+    select distinct on (r.key, t.id, authz._tuple_node(row(t.*)::authz.tuples)) r.key as object,
+      authz._tuple_node(row(t.*)::authz.tuples) || jsonb_build_object('value', 'true')
+        || case g.value -> 'via' when '[]' then '{}'
+          else jsonb_build_object('via', g.value -> 'via') end as node
+    from jsonb_each(v_resources) r
+    cross join jsonb_each(v_groups) g
+    cross join lateral (
+      select s.*
+      from authz.tuples s
+      where s.namespace = v_namespace
+        and s.resource_type = r.value ->> 'type'
+        and s.resource_id = r.value ->> 'id'
+        and s.relation = any (v_implied)
+        and s.subject_type = g.value ->> 'type'
+        and s.subject_id = g.value ->> 'id'
+      union all
+      select c.*
+      from unnest(p_contextual) c
+      where c.resource_type = r.value ->> 'type'
+        and c.resource_id = r.value ->> 'id'
+        and c.relation = any (v_implied)
+        and c.subject_type = g.value ->> 'type'
+        and c.subject_id = g.value ->> 'id'
+    ) t
+    where (t.subject_relation is null or t.subject_relation = g.value ->> 'relation')
+      and (t.expires_at is null or t.expires_at > howdah.now())
+      and t.condition_name is null
+    order by r.key, t.id, authz._tuple_node(row(t.*)::authz.tuples),
+      jsonb_array_length(g.value -> 'via')
+  ),
+  resource as (
+    select r.value -> 'via' as via, r.key as object, (
+      select jsonb_agg(g.node order by g.node ->> 'tuple')
+      from granting g
+      where g.object = r.key
+    ) as nodes
+    from jsonb_each(v_resources) r
+  )
+  select jsonb_build_object('operator', 'dynamic',
+    'object', concat(v_resource_type, ':', v_resource_id), 'relation', v_permission,
+    'implied_by', to_jsonb(v_implied),
+    'value', bool_or(r.nodes is not null)::text,
+    'children', jsonb_agg(
+      jsonb_build_object('operator', 'resource', 'object', r.object,
+        'value', (r.nodes is not null)::text)
+      || case r.via when '[]' then '{}' else jsonb_build_object('via', r.via) end
+      || case when r.nodes is null then '{}' else jsonb_build_object('children', r.nodes) end
+      order by jsonb_array_length(r.via), r.object))
+  into tree
+  from resource r;
+
+  missing := '[]';
+  if tree ->> 'value' = 'false' then
+    select jsonb_agg(jsonb_build_array(m.tuple) order by m.ord) into missing
+    from (
+      select 1 as ord, authz._tuple_text(v_resource_type, v_resource_id, v_permission,
+        v_subject_type, v_subject_id, p_subject_relation) as tuple
+      union all
+      select 1 + row_number() over (), g.tuple
+      from (
+        select distinct authz._tuple_text(s.subject_type, s.subject_id,
+          coalesce(s.subject_relation, 'member'), v_subject_type, v_subject_id,
+          p_subject_relation) as tuple
+        from jsonb_each(v_resources) r
+        join authz.tuples s on s.namespace = v_namespace
+          and s.resource_type = r.value ->> 'type'
+          and s.resource_id = r.value ->> 'id'
+          and s.relation = any (v_implied)
+        where (s.subject_relation is not null or s.subject_type <> v_subject_type)
+          and (s.expires_at is null or s.expires_at > howdah.now())
+          and s.condition_name is null
+        limit 4
+      ) g
+    ) m;
+  end if;
+end
+$$;
+
+comment on function authz._dynamic_tree(
+  text, text, text, text, text, text, text, authz.tuples[]
+) is
+'The tree of the dynamic rule: the resource and all that it is in, level by level, with the tuples
+that grant, and for a denial the tuples that would.';
+
+create or replace function authz._explain(
+  p_namespace text,
+  p_subject_type text,
+  p_subject_id text,
+  p_subject_relation text,
+  p_permission text,
+  p_resource_type text,
+  p_resource_id text,
+  p_context jsonb default null,
+  p_contextual authz.tuples[] default null
+) returns jsonb
+language plpgsql
+stable
+as $$
+declare
+  v_answer jsonb := jsonb_build_object(
+    'subject', concat(p_subject_type, ':', p_subject_id, '#' || p_subject_relation),
+    'permission', p_permission, 'resource', concat(p_resource_type, ':', p_resource_id));
+  v_result record;
+  v_missing jsonb := '[]';
+  v_set jsonb;
+begin
+  if not authz._answers_by_model(p_namespace, p_resource_type, p_permission) then
+    v_result := authz._dynamic_tree(p_namespace, p_subject_type, p_subject_id, p_subject_relation,
+      p_permission, p_resource_type, p_resource_id, p_contextual);
+    return v_answer || jsonb_build_object('surface', 'dynamic',
+      'allowed', v_result.tree ->> 'value' = 'true',
+      'tree', v_result.tree, 'missing', v_result.missing);
+  end if;
+
+  v_result := authz._evaluate_active(p_namespace, p_subject_type, p_subject_id,
+    p_subject_relation, p_permission, p_resource_type, p_resource_id, p_context, p_contextual);
+  if v_result.value in ('F', 'C') then
+    for v_set in
+      select s from jsonb_array_elements(v_result.missing) s
+    loop
+      if (authz._evaluate_active(p_namespace, p_subject_type, p_subject_id, p_subject_relation,
+          p_permission, p_resource_type, p_resource_id, p_context,
+          p_contextual || authz._tuples_of(p_namespace, 'missing', v_set, 1000))).value = 'T'
+      then
+        v_missing := v_missing || jsonb_build_array(v_set);
+      end if;
+    end loop;
+  end if;
+
+  return v_answer || jsonb_build_object('surface', 'modelled',
+    'allowed', case v_result.value when 'T' then true when 'U' then null else false end,
+    'tree', v_result.tree, 'missing', v_missing)
+    || case when v_result.is_truncated then '{"truncated": true}' else '{}'::jsonb end;
+end
+$$;
+
+comment on function authz._explain(
+  text, text, text, text, text, text, text, jsonb, authz.tuples[]
+) is
+'explain_json for names that have been checked. Every set of missing tuples has been tried.';
+
+create or replace function authz._answers_by_model(
+  p_namespace text,
+  p_resource_type text,
+  p_relation text
+) returns boolean
+language plpgsql
+stable
+as $$
+declare
+  v_refusal text;
+begin
+  if p_resource_type in ('rbac_role', 'rbac_permission')
+    or authz._active_program(p_namespace) is null
+  then
+    return false;
+  end if;
+
+  v_refusal := authz._refusal(p_namespace, p_resource_type, p_relation, '', '', null, null);
+  if v_refusal in ('type_unknown', 'relation_unknown') then
+    perform howdah.fail('authz', v_refusal,
+      authz._refusal_message(v_refusal, p_resource_type, p_relation, '', '', null, null), '22023',
+      jsonb_build_object('resource_type', p_resource_type, 'relation', p_relation));
+  end if;
+  return v_refusal is not null;
+end
+$$;
+
+comment on function authz._answers_by_model(text, text, text) is
+'Whether the model decides about a type, or else the dynamic rule; raises for a type or relation
+that a strict model does not define. No model lets a tuple without a subject be written, so a type
+that it knows refuses one.';
+
+create or replace function authz._evaluate_active(
+  p_namespace text,
+  p_subject_type text,
+  p_subject_id text,
+  p_subject_relation text,
+  p_permission text,
+  p_resource_type text,
+  p_resource_id text,
+  p_context jsonb,
+  p_contextual authz.tuples[],
+  out value text,
+  out tree jsonb,
+  out missing jsonb,
+  out faults jsonb,
+  out is_truncated boolean
+)
+language plpgsql
+stable
+as $$
+declare
+  v_active authz.active_models := authz._active_model(p_namespace);
+begin
+  select e.value, e.tree, e.missing, e.faults, e.is_truncated
+  into value, tree, missing, faults, is_truncated
+  from authz.models m
+  join authz.programs p on p.namespace = 'global' and p.hash = v_active.hash
+  cross join lateral authz._evaluate(m.model, left(p.hash, 12), p.ir -> 'conditions',
+    (m.options ->> 'max_depth')::int, p_namespace, p_subject_type, p_subject_id,
+    p_subject_relation, p_permission, p_resource_type, p_resource_id, p_context, p_contextual,
+    10000) e
+  where m.namespace = v_active.namespace and m.id = v_active.model_id;
+end
+$$;
+
+comment on function authz._evaluate_active(
+  text, text, text, text, text, text, text, jsonb, authz.tuples[]
+) is
+'_evaluate with the model that the namespace answers by.';
+
+create or replace function authz._raise_unknown(
+  p_namespace text,
+  p_subject_type text,
+  p_subject_id text,
+  p_subject_relation text,
+  p_relation text,
+  p_resource_type text,
+  p_resource_id text,
+  p_context jsonb,
+  p_contextual authz.tuples[] default null
+) returns void
+language plpgsql
+stable
+as $$
+declare
+  v_result record := authz._evaluate_active(p_namespace, p_subject_type, p_subject_id,
+    p_subject_relation, p_relation, p_resource_type, p_resource_id, p_context, p_contextual);
+  v_missing jsonb;
+  v_invalid jsonb;
+  v_names text;
+  v_question jsonb := jsonb_build_object('resource_type', left(p_resource_type, 100),
+    'resource_id', left(p_resource_id, 100), 'relation', left(p_relation, 100));
+begin
+  if v_result.value = 'U' then
+    select jsonb_agg(distinct m.name) filter (where m.kind = 'missing'),
+      jsonb_agg(distinct m.name) filter (where m.kind = 'invalid'),
+      string_agg(distinct f ->> 'name', ', ')
+    into v_missing, v_invalid, v_names
+    from jsonb_array_elements(v_result.faults) f
+    left join lateral (
+      select 'missing' as kind, n as name
+      from jsonb_array_elements_text(f -> 'missing') n
+      union all
+      select 'invalid', n
+      from jsonb_array_elements_text(f -> 'invalid') n
+    ) m on true;
+  end if;
+
+  if v_missing is not null then
+    perform howdah.fail('authz', 'condition_context_missing',
+      format('condition %s needs %s', v_names,
+        (select string_agg(n, ', ') from jsonb_array_elements_text(v_missing) n)),
+      '22023', v_question || jsonb_build_object('missing', v_missing),
+      'Pass the missing parameters in context.');
+  end if;
+  if v_names is not null then
+    perform howdah.fail('authz', 'condition_invalid',
+      format('condition %s cannot be decided%s', v_names, coalesce(': '
+        || (select string_agg(n, ', ') from jsonb_array_elements_text(v_invalid) n)
+        || ' must be of the type that the model declares', '')),
+      '22023', v_question || jsonb_build_object('invalid', coalesce(v_invalid, '[]')));
+  end if;
+  perform howdah.fail('authz', 'resolution_too_complex',
+    format('%s of %s:%s takes more hops over usersets and parents than may be followed',
+      left(p_relation, 100), left(p_resource_type, 100), left(p_resource_id, 100)),
+    '54001', v_question, 'Nest less deeply, or raise max_depth of the model.');
+end
+$$;
+
+comment on function authz._raise_unknown(
+  text, text, text, text, text, text, text, jsonb, authz.tuples[]
+) is
+'Raise why a check has no answer: condition_context_missing, condition_invalid or
+resolution_too_complex. Takes what check takes.';
+
+create or replace function authz.explain_json(
+  p_subject_type text,
+  p_subject_id text,
+  p_permission text,
+  p_resource_type text,
+  p_resource_id text,
+  p_namespace text default 'default',
+  p_subject_relation text default null,
+  p_context jsonb default null,
+  p_contextual_tuples jsonb default null
+) returns jsonb
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+  v_namespace text collate "C" := p_namespace;
+  v_subject_type text collate "C" := p_subject_type;
+  v_subject_id text collate "C" := authz._nfc(p_subject_id);
+  v_subject_relation text collate "C" := p_subject_relation;
+  v_permission text collate "C" := p_permission;
+  v_resource_type text collate "C" := p_resource_type;
+  v_resource_id text collate "C" := authz._nfc(p_resource_id);
+begin
+  perform howdah.guard('authz', v_namespace);
+  perform authz._check_names(v_resource_type, v_resource_id, v_permission, v_subject_type,
+    v_subject_id, v_subject_relation);
+  perform authz._check_context('context', p_context);
+  return authz._explain(v_namespace, v_subject_type, v_subject_id, v_subject_relation,
+    v_permission, v_resource_type, v_resource_id, p_context,
+    authz._contextual(v_namespace, p_contextual_tuples));
+end
+$$;
+
+comment on function authz.explain_json(
+  text, text, text, text, text, text, text, jsonb, jsonb
+) is
+'Why a check answers what it answers: the whole decision as a tree. Conditions that lack a parameter
+do not fail, they show as unknown.
+
+The keys are subject, permission, resource, surface (modelled or dynamic), allowed (null if
+unknown), tree, missing (for a denial: up to five smallest sets of tuples that would grant) and
+truncated. Every node of the tree has operator, value and children.
+p_subject_type       what kind of thing the subject is
+p_subject_id         which one
+p_permission         what it wants: a relation of the model, or a permission
+p_resource_type      what kind of thing the resource is
+p_resource_id        which one
+p_namespace          the tenant
+p_subject_relation   ask about all who have this relation to the subject
+p_context            parameters of conditions, an object of at most 64 kB; it is not shown
+p_contextual_tuples  tuples that count for this call only, at most 100
+Returns              the answer and its tree; nodes beyond 10,000 are left out and count as unknown
+Errors               authz.identifier_null, id_null (22004), identifier_empty, id_empty (22026),
+                     identifier_too_long, id_too_long (22001), identifier_format,
+                     id_invalid_chars, id_whitespace, type_unknown, relation_unknown,
+                     contextual_tuple_invalid, batch_too_large, condition_invalid (22023),
+                     tenant_mismatch (42501)
+Example              select authz.explain_json(''user'', ''ann'', ''read'', ''repo'', ''api'');';
