@@ -12,6 +12,7 @@ import { migrate } from "./commands/migrate.ts";
 import { mountModule } from "./commands/mount.ts";
 import { plan } from "./commands/plan.ts";
 import { revoke } from "./commands/revoke.ts";
+import { seed } from "./commands/seed.ts";
 import { sql } from "./commands/sql.ts";
 import { status } from "./commands/status.ts";
 import { verify } from "./commands/verify.ts";
@@ -80,7 +81,7 @@ function createProgram(session: Session, io: Io, argv: readonly string[]): Comma
 const groups = [
   ["Schema:", [migrate, status, plan, verify, sql]],
   ["Access:", [grant, revoke, grants]],
-  ["Operation:", [maintain]],
+  ["Operation:", [maintain, seed]],
   ["Learning:", [docs, demo]],
 ] as const;
 

@@ -34,6 +34,15 @@ test("options arrive as the schema wants them, defaults included", async () => {
   expect(JSON.parse(bare.stdout)).toEqual({ tags: [], order: "up", dry: false, loud: true });
 });
 
+test("options in angle brackets are given by their place", async () => {
+  const { stdout } = await howdah(["library", "books", "add", "Odyssey", "5", "--namespace", "acme", "--json"], db);
+  expect(JSON.parse(stdout)).toEqual({ id: "3" });
+  const help = await howdah(["library", "books", "add", "--help"]);
+  expect(help.stdout).toMatch(/^Usage: howdah library books add \[options\] <title> <price>$/m);
+  expect(help.stdout).toMatch(/^ {2}price +what it cost$/m);
+  expect(help.stdout).not.toContain("--title");
+});
+
 test("an option that its schema refuses is wrong usage", async () => {
   const { code, stderr } = await howdah(["library", "books", "list", "--namespace", "acme", "--max-price", "-1"], db);
   expect(code).toBe(2);

@@ -27,7 +27,8 @@ function summarize(group: Command): void {
 }
 
 function mountCommand(program: Command, session: Session, module: Module, command: ModuleCommand): void {
-  const words = command.path.split(" ");
+  const places = [...command.path.matchAll(/<(\w+)>/g)].map(([, name = ""]) => name);
+  const words = wordsOf(command).split(" ");
   const last = words.pop() ?? "";
   const isOwn = (one: Command): boolean => !program.commands.includes(one) || moduleOf.get(one) === module.name;
   const parent = words.reduce((above, word) => {
@@ -49,20 +50,30 @@ function mountCommand(program: Command, session: Session, module: Module, comman
     unrepresentable: "any",
   }) as { properties?: Record<string, OptionSchema>; required?: string[] };
   const mounted = parent.command(last).summary(command.summary).description(command.summary);
+  for (const name of places) {
+    const schema = properties[name];
+    if (schema === undefined) throw clash(module, command, `<${name}> is not one of its options`);
+    mounted.argument(`<${name}>`, schema.description);
+  }
   for (const [name, schema] of Object.entries(properties)) {
+    if (places.includes(name)) continue;
     const option = optionFor(name, schema, required.includes(name));
     if (program.options.some((global) => global.long === option.long)) {
       throw clash(module, command, `${option.long} is an option of every command`);
     }
     mounted.addOption(option);
   }
-  mounted.action(async (given: Record<string, unknown>) => {
-    const options = parse(command, properties, given);
+  mounted.action(async (...given: unknown[]) => {
+    const placed = Object.fromEntries(places.map((name, i) => [name, given[i]]));
+    const options = parse(command, properties, places, { ...placed, ...(given[places.length] as object) });
     const question = command.confirm?.(options);
     if (question !== undefined) await session.confirm(question);
     session.output.data(await command.run(await session.database(), options));
   });
 }
+
+/** The path without what is given by its place. */
+const wordsOf = ({ path }: ModuleCommand): string => path.replace(/ <.*/, "");
 
 const moduleOf = new WeakMap<Command, string>();
 
@@ -71,7 +82,7 @@ const clash = (module: Module, { path }: ModuleCommand, reason: string): Command
 
 /** `maxAttempts` as `--max-attempts <number>`. */
 function optionFor(name: string, schema: OptionSchema, isRequired: boolean): Option {
-  const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  const flag = flagOf(name);
   const byDefault = schema.default === undefined || schema.type === "boolean" ? [] : [defaultText(schema.default)];
   const description = [schema.description ?? [], isRequired ? "(required)" : [], byDefault].flat().join(" ");
   if (schema.type === "boolean") {
@@ -82,6 +93,8 @@ function optionFor(name: string, schema: OptionSchema, isRequired: boolean): Opt
   if (schema.enum) option.choices(schema.enum.map(String));
   return option;
 }
+
+const flagOf = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 const defaultText = (value: unknown): string =>
   `(default ${typeof value === "string" ? value : JSON.stringify(value)})`;
@@ -102,6 +115,7 @@ const isNumeric = (schema: OptionSchema): boolean =>
 function parse(
   command: ModuleCommand,
   properties: Record<string, OptionSchema>,
+  places: readonly string[],
   given: Record<string, unknown>,
 ): Record<string, unknown> {
   const values = Object.fromEntries(
@@ -110,8 +124,9 @@ function parse(
   const parsed = command.options.safeParse(values);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  const flag = String(issue?.path[0] ?? "").replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  throw new UsageError(`--${flag}: ${issue?.message}`, `See howdah ${command.path} --help`);
+  const name = String(issue?.path[0] ?? "");
+  const shown = places.includes(name) ? `<${name}>` : `--${flagOf(name)}`;
+  throw new UsageError(`${shown}: ${issue?.message}`, `See howdah ${wordsOf(command)} --help`);
 }
 
 function read(schema: OptionSchema, value: unknown): unknown {
