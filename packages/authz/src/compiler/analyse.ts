@@ -1,0 +1,217 @@
+// What the compiler must know of each node before it can choose its code: how far it reaches, whether it can meet itself, what
+// it may answer, and the class that follows.
+import {
+  components,
+  type Edge,
+  type Grant,
+  type Graph,
+  type Node,
+  reachable,
+  successors,
+  type Union,
+} from "./graph.ts";
+
+/**
+ * The class of a node, from cheap to dear: direct grants alone (D); and usersets or parents of such (U); any walk over usersets
+ * and parents (W); an operator above others (B); an operator in a cycle, so that each object must be asked by itself (R).
+ */
+export type NodeClass = "D" | "U" | "W" | "B" | "R";
+
+/** All that a union can reach without leaving its object, as one: what its functions scan. */
+export interface Kind {
+  node: Node;
+  /** The relations that it is or contains: whoever is asked as the userset of one of them on the same object has this. */
+  names: string[];
+  grants: Grant[];
+  edges: Edge[];
+  /** Nodes of the same object that answer by functions of their own. */
+  leaves: Node[];
+}
+
+/** The graph and what is known of its nodes. */
+export interface Analysis {
+  graph: Graph;
+  /** The most hops from a resource to a subject, where the model sets a limit. */
+  maxDepth: number | undefined;
+  classOf(node: Node): NodeClass;
+  kindOf(node: Node): Kind;
+  /** The kinds that a kind's edges lead to, its own included if they lead back. */
+  kindsBelow(node: Node): Kind[];
+  /** Whether two nodes of class R are evaluated within each other, with one path. */
+  areEvaluatedTogether(a: Node, b: Node): boolean;
+  /** Whether the answer may be unknown. */
+  mayBeUnknown(node: Node): boolean;
+  /** Whether objects may lead back to themselves on the way. */
+  mayLoop(node: Node): boolean;
+  hasWildcard(node: Node): boolean;
+  /** The types of plain subjects that may have it. */
+  subjectTypes(node: Node): readonly string[];
+  /** A union that is true wherever the node may be: candidates for what must be asked one by one. */
+  relaxed(node: Node): Node;
+  /** Whether a closure upward from the subject is the way to ask for it: nothing but grants and usersets. */
+  isClosable(node: Node): boolean;
+}
+
+/** Analyses a graph. Every question is answered once and remembered. */
+export function analyse(graph: Graph, maxDepth: number | undefined): Analysis {
+  const below = remember((node: Node): ReadonlySet<Node> => new Set(reachable(successors(node), successors)));
+  const isRecursive = (node: Node): boolean => below(node).has(node);
+  const reach = remember((node: Node): readonly Node[] => [node, ...below(node)]);
+  const component = new Map<Node, number>();
+  for (const [index, members] of components(graph.nodes, successors).entries()) {
+    for (const member of members) component.set(member, index);
+  }
+  const withOperator = new Set(
+    graph.nodes.filter((node) => node.kind !== "union" && isRecursive(node)).map((node) => component.get(node)),
+  );
+
+  // With a limit of depth, whatever can take a hop counts its hops.
+  const isLimited = remember(
+    (node: Node): boolean =>
+      maxDepth !== undefined && reach(node).some((other) => other.kind === "union" && other.edges.length > 0),
+  );
+  const twins = new Map<Node, Node>();
+  const isTwin = new Set<Node>();
+  const isR = (node: Node): boolean =>
+    !isTwin.has(node) && (isLimited(node) || (component.has(node) && withOperator.has(component.get(node))));
+  const isOpaque = (node: Node): boolean => node.kind !== "union" || isR(node);
+
+  const kindOf = remember((node: Node): Kind => {
+    const kind: Kind = { node, names: [], grants: [], edges: [], leaves: [] };
+    if (isOpaque(node)) return { ...kind, leaves: [node] };
+    for (const part of reachable([node], (one) => (isOpaque(one) ? [] : (one as Union).same))) {
+      if (isOpaque(part)) {
+        kind.leaves.push(part);
+        continue;
+      }
+      const { relation, grants, edges } = part as Union;
+      if (relation !== null) kind.names.push(relation);
+      kind.grants.push(...grants);
+      kind.edges.push(...edges);
+    }
+    kind.grants = distinct(kind.grants, (grant) => Object.values(grant).join("\n"));
+    kind.edges = distinct(kind.edges, ({ target, ...tuple }) => [...Object.values(tuple), target.number].join("\n"));
+    return kind;
+  });
+  const nextKinds = remember((kind: Kind): Kind[] => [...new Set(kind.edges.map(({ target }) => kindOf(target)))]);
+  const kindsBelow = remember((node: Node): Kind[] => reachable(nextKinds(kindOf(node)), nextKinds));
+
+  const isClosable = remember((node: Node): boolean =>
+    [kindOf(node), ...kindsBelow(node)].every(
+      ({ edges, leaves }) => leaves.length === 0 && edges.every(({ subjectRelation }) => subjectRelation !== null),
+    ),
+  );
+
+  const classOf = remember((node: Node): NodeClass => {
+    if (isR(node)) return "R";
+    if (node.kind !== "union") return "B";
+    const { edges, leaves } = kindOf(node);
+    if (leaves.length > 0) return "W";
+    if (edges.length === 0) return "D";
+    return nextKinds(kindOf(node)).every((kind) => kind.edges.length + kind.leaves.length === 0) ? "U" : "W";
+  });
+
+  const subjectTypes = subjectTypesOf(graph);
+  const hasWildcard = remember((node: Node): boolean =>
+    reach(node).some((other) => other.kind === "union" && other.grants.some(({ isWildcard }) => isWildcard)),
+  );
+
+  return {
+    graph,
+    maxDepth,
+    classOf,
+    kindOf,
+    kindsBelow,
+    areEvaluatedTogether: (a, b) =>
+      isR(a) && isR(b) && (maxDepth !== undefined || component.get(a) === component.get(b)),
+    mayBeUnknown: remember((node: Node): boolean =>
+      reach(node).some(
+        (other) =>
+          isR(other) ||
+          (other.kind === "union" && [...other.grants, ...other.edges].some(({ condition }) => condition !== null)),
+      ),
+    ),
+    mayLoop: remember((node: Node): boolean => reach(node).some(isRecursive)),
+    hasWildcard,
+    subjectTypes: remember((node: Node): readonly string[] =>
+      [...new Set(subjectTypes.get(node) ?? reach(node).flatMap(grantedTypes))].sort(),
+    ),
+    relaxed: relax,
+    isClosable,
+  };
+
+  /**
+   * Of an operator, one part will do: whoever has it has that part. Where everybody may be granted by a wildcard, a subject can
+   * matter that only another part names, so all parts count.
+   */
+  function relax(node: Node): Node {
+    if (!reach(node).some(isOpaque) || isTwin.has(node)) return node;
+    const known = twins.get(node);
+    if (known !== undefined) return known;
+    const twin: Union = {
+      number: graph.nodes.length + 1,
+      type: node.type,
+      relation: node.relation,
+      name: `${node.name} relaxed`,
+      kind: "union",
+      grants: [],
+      edges: [],
+      same: [],
+    };
+    graph.nodes.push(twin);
+    twins.set(node, twin);
+    isTwin.add(twin);
+    if (node.kind === "union") {
+      twin.grants = node.grants;
+      twin.edges = node.edges.map((edge) => ({ ...edge, target: relax(edge.target) }));
+      twin.same = node.same.map(relax);
+    } else if (hasWildcard(node)) {
+      twin.same = successors(node).map(relax);
+    } else {
+      const [first] = node.kind === "exclusion" ? [node.base] : node.parts;
+      twin.same = first === undefined ? [] : [relax(first)];
+    }
+    return twin;
+  }
+}
+
+const grantedTypes = (node: Node): string[] =>
+  node.kind === "union" ? node.grants.map(({ subjectType }) => subjectType) : [];
+
+/** A least fixed point: whoever is to have an intersection must have all of its parts. */
+function subjectTypesOf(graph: Graph): Map<Node, ReadonlySet<string>> {
+  const types = new Map<Node, ReadonlySet<string>>(graph.nodes.map((node) => [node, new Set<string>()]));
+  const of = (node: Node): ReadonlySet<string> => types.get(node) ?? new Set();
+  const derive = (node: Node): ReadonlySet<string> => {
+    if (node.kind === "exclusion") return of(node.base);
+    if (node.kind === "intersection") {
+      const [first, ...others] = node.parts.map(of);
+      return new Set([...(first ?? [])].filter((type) => others.every((other) => other.has(type))));
+    }
+    return new Set([...grantedTypes(node), ...successors(node).flatMap((other) => [...of(other)])]);
+  };
+  // Targets come before what leads to them, so few rounds are needed.
+  const order = components(graph.nodes, successors).flat();
+  for (let changed = true; changed; ) {
+    changed = false;
+    for (const node of order) {
+      const derived = derive(node);
+      if (derived.size !== of(node).size) changed = true;
+      types.set(node, derived);
+    }
+  }
+  return types;
+}
+
+function remember<A, B>(compute: (from: A) => B): (from: A) => B {
+  const known = new Map<A, B>();
+  return (from) => {
+    const value = known.has(from) ? (known.get(from) as B) : compute(from);
+    known.set(from, value);
+    return value;
+  };
+}
+
+function distinct<T>(items: readonly T[], key: (item: T) => string): T[] {
+  return [...new Map(items.map((item) => [key(item), item])).values()];
+}

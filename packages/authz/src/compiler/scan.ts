@@ -1,0 +1,207 @@
+// Scans of the tuples. Every scan names the forms of tuples that the model allows, so that tuples which break it are not seen.
+import type { Kind } from "./analyse.ts";
+import { type Context, source } from "./context.ts";
+import type { Edge, Grant, Node } from "./graph.ts";
+import { indent, literal, oneOf, type Select, where } from "./sql.ts";
+
+/** What an unknown condition counts as: a variable or constant, or null to leave it unknown. */
+export type Unknown = "v_lenient" | "true" | null;
+
+interface Form {
+  relation: string;
+  subjectType: string;
+  condition: string | null;
+}
+
+/** Grants that differ only in who is granted: the asked subject, everybody, or either. */
+interface GrantScan {
+  grants: Grant[];
+  to: "subject" | "everybody" | "either";
+}
+
+/** Edges that lead to the same node through the same kind of subject. */
+export interface EdgeScan {
+  subjectType: string;
+  subjectRelation: string | null;
+  target: Node;
+  edges: Edge[];
+}
+
+const unique = <T>(items: readonly T[]): T[] => [...new Set(items)];
+
+/** The grants of a kind in as few scans as possible. */
+export function grantScans(kind: Kind): GrantScan[] {
+  const forms = (isWildcard: boolean): Grant[] => kind.grants.filter((grant) => grant.isWildcard === isWildcard);
+  const key = ({ relation, subjectType, condition }: Grant): string => [relation, subjectType, condition].join("\n");
+  const [concrete, everybody] = [forms(false), forms(true)];
+  const isSame =
+    concrete.length === everybody.length &&
+    concrete.every((grant) => everybody.some((other) => key(other) === key(grant)));
+  const scans: GrantScan[] = isSame
+    ? [{ grants: concrete, to: "either" }]
+    : [
+        { grants: concrete, to: "subject" },
+        { grants: everybody, to: "everybody" },
+      ];
+  return scans.filter(({ grants }) => grants.length > 0);
+}
+
+/** The edges of a kind in as few scans as possible. */
+export function edgeScans({ edges }: Kind): EdgeScan[] {
+  const scans = new Map<string, EdgeScan>();
+  for (const edge of edges) {
+    const { subjectType, subjectRelation, target } = edge;
+    const key = [subjectType, subjectRelation, target.number].join("\n");
+    const scan = scans.get(key) ?? { subjectType, subjectRelation, target, edges: [] };
+    scan.edges.push(edge);
+    scans.set(key, scan);
+  }
+  return [...scans.values()];
+}
+
+/** Where a scan looks; what is missing may be anything. */
+interface Where {
+  type: string;
+  resourceId?: string | undefined;
+  alias?: string;
+  unknown: Unknown;
+}
+
+const basic = (alias: string, { type, resourceId }: Where): string[] => [
+  `${alias}.namespace = p_namespace`,
+  `${alias}.resource_type = ${literal(type)}`,
+  ...(resourceId === undefined ? [] : [`${alias}.resource_id = ${resourceId}`]),
+];
+
+const live = (alias: string): string => `(${alias}.expires_at is null or ${alias}.expires_at > howdah.now())`;
+
+/**
+ * The conditions of a scan for tuples that grant to the asked, plain subject.
+ *
+ * @param types the types of subjects that come this far
+ */
+export function grantedConditions(
+  context: Context,
+  { grants, to }: GrantScan,
+  types: readonly string[],
+  at: Where,
+): string[] {
+  const { alias = "t" } = at;
+  const granted = unique(grants.map(({ subjectType }) => subjectType));
+  const isCertain = granted.length === 1 && types.length === 1 && granted[0] === types[0];
+  const subject = {
+    subject: [`${alias}.subject_id = p_subject_id`, `${alias}.subject_id <> '*'`],
+    everybody: [`${alias}.subject_id = '*'`],
+    either: [`${alias}.subject_id in (p_subject_id, '*')`],
+  }[to];
+  return [
+    ...basic(alias, at),
+    ...formConditions(context, grants, alias, at.unknown),
+    ...(isCertain ? [] : [`${alias}.subject_type = p_subject_type`]),
+    ...subject,
+    `${alias}.subject_relation is null`,
+    live(alias),
+  ];
+}
+
+/** The conditions of a scan for all plain subjects of the asked type that are granted. */
+export function grantConditions(context: Context, { grants, to }: GrantScan, at: Where): string[] {
+  const { alias = "t" } = at;
+  const subject = {
+    subject: [`${alias}.subject_id <> '*'`],
+    everybody: [`${alias}.subject_id = '*'`],
+    either: [],
+  }[to];
+  return [
+    ...basic(alias, at),
+    ...formConditions(context, grants, alias, at.unknown),
+    `${alias}.subject_type = p_subject_type`,
+    ...subject,
+    `${alias}.subject_relation is null`,
+    live(alias),
+  ];
+}
+
+/** The conditions of a scan for tuples that lead to other objects. */
+export function edgeConditions(
+  context: Context,
+  { edges, subjectRelation }: EdgeScan,
+  at: Where & { subjectId?: string | undefined },
+): string[] {
+  const { alias = "t", subjectId } = at;
+  return [
+    ...basic(alias, at),
+    ...formConditions(context, edges, alias, at.unknown),
+    ...(subjectId === undefined ? [] : [`${alias}.subject_id = ${subjectId}`]),
+    `${alias}.subject_id <> '*'`,
+    `${alias}.subject_relation ${subjectRelation === null ? "is null" : `= ${literal(subjectRelation)}`}`,
+    live(alias),
+  ];
+}
+
+/** Lets through exactly the given forms: a product where they are one, else one line for each group of relations. */
+function formConditions(context: Context, forms: readonly Form[], alias: string, unknown: Unknown): string[] {
+  const relations = unique(forms.map(({ relation }) => relation));
+  const types = unique(forms.map(({ subjectType }) => subjectType));
+  const conditions = unique(forms.map(({ condition }) => condition));
+  const common = [`${alias}.relation ${oneOf(relations)}`, `${alias}.subject_type ${oneOf(types)}`];
+  if (forms.length === relations.length * types.length * conditions.length) {
+    return [...common, conditionsHold(context, conditions, alias, unknown)];
+  }
+
+  const groups = new Map<string, { relations: string[]; type: string; conditions: (string | null)[] }>();
+  for (const relation of relations) {
+    for (const type of types) {
+      const allowed = forms
+        .filter((form) => form.relation === relation && form.subjectType === type)
+        .map(({ condition }) => condition);
+      if (allowed.length === 0) continue;
+      const key = JSON.stringify([type, allowed]);
+      const group = groups.get(key) ?? { relations: [], type, conditions: allowed };
+      group.relations.push(relation);
+      groups.set(key, group);
+    }
+  }
+  const alternatives = [...groups.values()].map((group) =>
+    [
+      `${alias}.relation ${oneOf(group.relations)}`,
+      ...(types.length === 1 ? [] : [`${alias}.subject_type = ${literal(group.type)}`]),
+      conditionsHold(context, group.conditions, alias, unknown),
+    ].join(" and "),
+  );
+  return [...common, `(\n${indent(alternatives.join("\nor "))}\n)`];
+}
+
+function conditionsHold(
+  context: Context,
+  conditions: readonly (string | null)[],
+  alias: string,
+  unknown: Unknown,
+): string {
+  const alternatives = conditions.map((condition) => {
+    if (condition === null) return `${alias}.condition_name is null`;
+    const holds = conditionCall(context, condition, alias);
+    const counted = unknown === null ? `${holds} is not false` : `coalesce(${holds}, ${unknown})`;
+    return `${alias}.condition_name = ${literal(condition)}\n  and ${counted}`;
+  });
+  return conditions.length === 1 ? (alternatives[0] as string) : `(${alternatives.join(" or ")})`;
+}
+
+const conditionCall = ({ prefix, conditions }: Context, condition: string, alias: string): string =>
+  `${prefix}cond_${conditions.get(condition)}(${alias}.condition_context, p_context)`;
+
+/** How much a tuple counts that was found with unknown conditions let through: 3 if its condition holds, 2 if that is unknown. */
+export function certainty(context: Context, forms: readonly Form[], alias = "t"): string {
+  const conditions = unique(forms.map(({ condition }) => condition)).filter((condition) => condition !== null);
+  if (conditions.length === 0) return "3";
+  const cases = conditions.map(
+    (condition) => `when ${literal(condition)} then coalesce(${conditionCall(context, condition, alias)}::int * 3, 2)`,
+  );
+  return `case ${alias}.condition_name ${cases.join(" ")} else 3 end`;
+}
+
+/** A select of one column of the tuples. */
+export const scan = (context: Context, column: string, conditions: readonly string[], alias = "t"): Select => ({
+  id: column,
+  rest: `from ${source(context)} ${alias}\n${where(conditions)}`,
+});
