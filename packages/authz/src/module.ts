@@ -1,6 +1,8 @@
 import { defineModule, type Module } from "@howdah/core";
 import { files, manifest } from "#sql";
 import packageJson from "../package.json" with { type: "json" };
+import { commands } from "./commands.ts";
+import { seed } from "./seed.ts";
 
 /** The SQL schemas `authz` and `authz_rt`: what `migrate` installs. */
 export const authzModule: Module = defineModule({
@@ -22,4 +24,6 @@ export const authzModule: Module = defineModule({
       "drop_audit_partitions",
     ],
   },
+  commands,
+  seed,
 });
