@@ -59,7 +59,8 @@ begin
     when octet_length(context.value::text) > 65536
       then 'context must take at most 65536 bytes'
     when jsonb_typeof(context.value) = 'object'
-      and coalesce(p_tuple #>> '{condition,name}', p_tuple ->> 'condition') is null
+      and case when p_is_openfga then p_tuple #>> '{condition,name}'
+        else p_tuple ->> 'condition' end is null
       then 'context needs a condition'
     when p_tuple ->> 'expires_at' is not null
       and authz._cel_timestamp(p_tuple ->> 'expires_at') is null
