@@ -59,7 +59,8 @@ begin
         or v_value #>> '{}' !~ '^[a-z][a-z0-9_:-]*$'
         or octet_length(v_value #>> '{}') > 64
       then
-        perform authz._predicate_problem(v_path, format('is no slug: %s', left(v_value::text, 100)));
+        perform authz._predicate_problem(v_path,
+          format('is no slug: %s', left(v_value::text, 100)));
       end if;
     when 'check' then
       if jsonb_typeof(v_value) <> 'object'

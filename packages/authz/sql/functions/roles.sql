@@ -6,17 +6,17 @@
 --   rbac_permission:write   # granted  @ rbac_role:editor#member  editors may write
 --   rbac_permission:write   # granted  @ user:bob                 bob may write, whatever his roles
 --
--- so that expiry, audit, transfer and lists are those of all tuples. This layer is flat: it asks who
--- is named in those tuples and walks no groups.
+-- so that expiry, audit, transfer and lists are those of all tuples. This layer is flat: it asks
+-- who is named in those tuples and walks no groups.
 --
 -- What namespace global registers, and which permissions its roles have there, holds in every
 -- namespace; who holds a role is each namespace's own. A name that is not registered gives nothing,
 -- whatever tuples say.
 --
 -- Whoever writes a tuple first locks the registered names that it mentions, and whoever deletes a
--- name deletes its row before its tuples. So one of the two waits for the other: an assignment never
--- outlives its role. (A transaction with a snapshot of its own, REPEATABLE READ, deletes the tuples
--- that it sees. Others may stay, and give nothing.)
+-- name deletes its row before its tuples. So one of the two waits for the other: an assignment
+-- never outlives its role. (A transaction with a snapshot of its own, REPEATABLE READ, deletes the
+-- tuples that it sees. Others may stay, and give nothing.)
 
 create or replace function authz._check_slug(p_field text, p_slug text) returns void
 language plpgsql
@@ -106,8 +106,10 @@ begin
     perform howdah.fail('authz', 'slug_unknown',
       format('permission %L does not exist in namespace %s', v_permission, v_namespace), 'P0002',
       jsonb_build_object('permission', v_permission, 'namespace', v_namespace),
-      format('Create it with authz.create_permission(%L, p_namespace => %L), or howdah perms create.',
-        v_permission, v_namespace));
+      format(
+        'Create it with authz.create_permission(%L, p_namespace => %L), or howdah perms create.',
+        v_permission, v_namespace
+      ));
   end if;
 end
 $$;
@@ -277,8 +279,8 @@ end
 $$;
 
 comment on function authz._delete_tuples_of(text, text, text) is
-'Delete all tuples that mention a role or permission: those of the namespace, and for global those of
-every namespace that does not register the name itself.';
+'Delete all tuples that mention a role or permission: those of the namespace, and for global those
+of every namespace that does not register the name itself.';
 
 create or replace function authz._subject_roles(
   p_namespace text,
@@ -585,9 +587,9 @@ p_slug         the permission
 p_label        its name for people, null for none
 p_description  what it permits, null for nothing
 p_namespace    the tenant, or global
-Returns        true if something changed; false if not, or if the namespace registers none of the name
+Returns        true if something changed; false if not, or if the namespace registers none of it
 Errors         authz.slug_invalid (22023), global_write_denied, tenant_mismatch (42501)
-Example        select authz.update_permission(''posts:write'', ''Write posts'', p_namespace => ''acme'');';
+Example        select authz.update_permission(''posts:write'', ''Write'', p_namespace => ''acme'');';
 
 create or replace function authz.delete_permission(
   p_slug text,
@@ -1098,8 +1100,8 @@ comment on function authz.subject_permissions(text, text, text) is
 p_subject_type  the type of the subject
 p_subject_id    its id
 p_namespace     the tenant
-Returns         one row per permission, in order: permission, direct (granted to the subject itself),
-                via_roles (the roles that give it)
+Returns         one row per permission, in order: permission, direct (granted to the subject
+                itself), via_roles (the roles that give it)
 Errors          authz.identifier_format, id_invalid_chars, id_whitespace (22023),
                 tenant_mismatch (42501)
 Example         select * from authz.subject_permissions(''user'', ''ann'', ''acme'');';
@@ -1146,11 +1148,11 @@ p_subject_id    its id
 p_roles         roles to ask for, at most 1,000; null for none
 p_permissions   permissions to ask for, at most 1,000; null for none
 p_namespace     the tenant
-Returns         one row: roles and permissions, those of the asked ones that the subject has, in order
+Returns         one row: roles and permissions, those of the asked ones that the subject has
 Errors          authz.batch_too_large, array_element_invalid, identifier_format, id_invalid_chars,
                 id_whitespace (22023), tenant_mismatch (42501)
 Example         select *
-                from authz.held_slugs(''user'', ''ann'', ''{editor}'', ''{posts:write}'', ''acme'');';
+                from authz.held_slugs(''user'', ''ann'', ''{admin}'', ''{posts:write}'', ''acme'');';
 
 create or replace function authz.unknown_slugs(
   p_roles text[],
@@ -1197,7 +1199,7 @@ mistakes when it starts.
 p_roles        roles, at most 1,000; null for none
 p_permissions  permissions, at most 1,000; null for none
 p_namespace    the tenant
-Returns        the slugs that neither the namespace nor global registers, in order; a text that is no
-               slug is one of them
+Returns        the slugs that neither the namespace nor global registers, in order; a text that
+               is no slug is one of them
 Errors         authz.batch_too_large, array_element_invalid (22023), tenant_mismatch (42501)
 Example        select * from authz.unknown_slugs(''{editor}'', ''{posts:wirte}'', ''acme'');';
