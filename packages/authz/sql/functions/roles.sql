@@ -589,7 +589,7 @@ p_description  what it permits, null for nothing
 p_namespace    the tenant, or global
 Returns        true if something changed; false if not, or if the namespace registers none of it
 Errors         authz.slug_invalid (22023), global_write_denied, tenant_mismatch (42501)
-Example        select authz.update_permission(''posts:write'', ''Write'', p_namespace => ''acme'');';
+Example        select authz.update_permission(''write'', ''Write'', p_namespace => ''acme'');';
 
 create or replace function authz.delete_permission(
   p_slug text,
@@ -1152,7 +1152,7 @@ Returns         one row: roles and permissions, those of the asked ones that the
 Errors          authz.batch_too_large, array_element_invalid, identifier_format, id_invalid_chars,
                 id_whitespace (22023), tenant_mismatch (42501)
 Example         select *
-                from authz.held_slugs(''user'', ''ann'', ''{admin}'', ''{posts:write}'', ''acme'');';
+                from authz.held_slugs(''user'', ''ann'', ''{admin}'', ''{write}'', ''acme'');';
 
 create or replace function authz.unknown_slugs(
   p_roles text[],
