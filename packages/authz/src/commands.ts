@@ -2,6 +2,7 @@ import { type Command, call, defineCommand, fn, milliseconds } from "@howdah/cor
 import { z } from "zod";
 import { type Entity, parseEntity, parseObject } from "./entities.ts";
 import { check } from "./functions.ts";
+import { modelCommands } from "./model-commands.ts";
 import { Rbac } from "./rbac.ts";
 
 const namespace = z.string().default("default").describe("the tenant; global for all of them");
@@ -149,6 +150,7 @@ export const commands: readonly Command[] = [
       return lines.map((line) => line.explainText);
     },
   }),
+  ...modelCommands,
 ];
 
 /** The arguments of a question that one resource is about. */

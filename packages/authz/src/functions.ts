@@ -2,7 +2,7 @@
 // permissions stand beside their client, in rbac.ts.
 import { type Duration, type Fn, fn, type SqlType } from "@howdah/core";
 import type { OpenFgaModel } from "./compiler/model.ts";
-import type { ModelTest } from "./models.ts";
+import type { ModelTests } from "./models.ts";
 
 interface Subject {
   subjectType: string;
@@ -515,7 +515,7 @@ export interface StoredModel extends ModelEntry {
   model: OpenFgaModel;
   dsl: string | null;
   options: Record<string, unknown>;
-  tests: ModelTest[] | null;
+  tests: ModelTests | null;
 }
 
 const modelEntryColumns = {

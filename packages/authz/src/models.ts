@@ -37,8 +37,11 @@ export interface WriteModelOptions extends ModelOptions {
   /** Whether the namespace uses it from now on; default false. */
   activate?: boolean;
   /** Tests that must pass before it is ever activated. */
-  tests?: readonly ModelTest[];
+  tests?: ModelTests;
 }
+
+/** Tests of a model, perhaps with tuples that all of them have. */
+export type ModelTests = readonly ModelTest[] | { tuples?: readonly unknown[]; tests: readonly ModelTest[] };
 
 /** The models of a namespace. */
 export class Models extends ModuleClient {
@@ -93,7 +96,7 @@ export class Models extends ModuleClient {
   }
 
   /** Runs tests against a stored model, those that were stored with it unless told. */
-  test(modelId: string, tests?: readonly ModelTest[]): Promise<sql.ModelTestResult[]> {
+  test(modelId: string, tests?: ModelTests): Promise<sql.ModelTestResult[]> {
     return this.call(sql.testModel, { modelId, tests }).catch(rethrow);
   }
 

@@ -82,6 +82,7 @@ export class Output {
       if (value.every((item) => typeof item === "object" && item !== null)) return this.table(value);
       return value.map(cell).join("\n");
     }
+    if (typeof value === "string") return value.replace(/(?![\n\t])\p{Cc}/gu, "\ufffd");
     if (typeof value !== "object" || value === null || value instanceof Date) return cell(value);
     const entries = Object.entries(value).map(([key, item]) => [heading(key), cell(item)] as const);
     const width = Math.max(0, ...entries.map(([key]) => key.length));

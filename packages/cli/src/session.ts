@@ -73,9 +73,10 @@ export class Session implements AsyncDisposable {
    * Connects to the database that the user means.
    *
    * @param options.isLoop leave it to the caller what an interruption means; else running statements are cancelled
+   * @param options.isLazy connect only when the database is used
    * @throws {UnreachableError} whatever the reason
    */
-  async database({ isLoop = false } = {}): Promise<Database> {
+  async database({ isLoop = false, isLazy = false } = {}): Promise<Database> {
     const url = this.options.url ?? process.env.DATABASE_URL;
     const patience = Math.min(10_000, milliseconds(this.options.timeout ?? 10_000));
     const settings: pg.PoolConfig = {
@@ -83,7 +84,7 @@ export class Session implements AsyncDisposable {
       application_name: `howdah/${randomBytes(4).toString("hex")}`,
       connectionTimeoutMillis: patience,
     };
-    const pool = await unlessAborted(this.signal, open(settings));
+    const pool = isLazy ? newPool(settings) : await unlessAborted(this.signal, open(settings));
     const db = connect(pool);
     this.closing.unshift(async () => {
       await db.close();
@@ -132,11 +133,16 @@ async function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>): Promi
   return Promise.race([promise, aborted]).finally(() => settled.abort());
 }
 
+function newPool(settings: pg.PoolConfig): pg.Pool {
+  const pool = new pg.Pool(settings);
+  pool.on("error", () => {}); // an idle connection that breaks is replaced at the next use
+  return pool;
+}
+
 async function open(settings: pg.PoolConfig): Promise<pg.Pool> {
   let pool: pg.Pool | undefined;
   try {
-    pool = new pg.Pool(settings);
-    pool.on("error", () => {}); // an idle connection that breaks is replaced at the next use
+    pool = newPool(settings);
     (await pool.connect()).release();
     return pool;
   } catch (error) {

@@ -35,7 +35,9 @@ export interface Command<Options extends z.ZodObject = z.ZodObject> {
   options: Options;
   /** For a command that destroys something: the question to ask first. */
   confirm?: (options: z.output<Options>) => string;
-  /** Does the work; what it returns is printed as a table, or as JSON. */
+  /** True for a command that can do without a database; it is given one that connects only when it is used. */
+  isOffline?: boolean;
+  /** Does the work; what it returns is printed as it is if it is text, else as a table, or as JSON. */
   run(db: Database, options: z.output<Options>): Promise<unknown>;
 }
 

@@ -24,6 +24,7 @@ export { ModelInvalidError, type ModelProblem, type ModelProblemCode } from "./p
 /** What a program has of each relation: the number in the names of its functions, and its class. */
 export interface ProgramIndex {
   compiler_version: number;
+  model_hash: string;
   types: Record<string, Record<string, { number: number; class: NodeClass }>>;
   /** The numbers of the conditions. */
   conditions: Record<string, number>;
@@ -65,6 +66,7 @@ export function compileModel(input: ModelInput, options: ModelOptions = {}): Com
   const sql = renderProgram(model, analysis, { name: hash.slice(0, 12), isStrict: options.strict ?? true });
   const ir: ProgramIndex = {
     compiler_version: compilerVersion,
+    model_hash: named,
     types: Object.fromEntries(
       [...analysis.graph.relations].map(([type, relations]) => [
         type,

@@ -68,7 +68,8 @@ function mountCommand(program: Command, session: Session, module: Module, comman
     const options = parse(command, properties, places, { ...placed, ...(given[places.length] as object) });
     const question = command.confirm?.(options);
     if (question !== undefined) await session.confirm(question);
-    session.output.data(await command.run(await session.database(), options));
+    const db = await session.database({ isLazy: command.isOffline ?? false });
+    session.output.data(await command.run(db, options));
   });
 }
 

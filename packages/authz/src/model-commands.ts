@@ -1,0 +1,124 @@
+import { type Command, type Database, defineCommand, StateError } from "@howdah/core";
+import { z } from "zod";
+import { type CompiledModel, compileModel } from "./compiler/index.ts";
+import { type ModelFile, readModelFile } from "./model-file.ts";
+import { Models } from "./models.ts";
+
+const namespace = z.string().default("default").describe("the tenant; global for all without a model of their own");
+const file = z.string().describe("a model: .fga, .json, a store file .fga.yaml with tests, or fga.mod");
+const activate = z.boolean().default(false).describe("use it from now on");
+const options = {
+  dynamic: z.boolean().default(false).describe("leave types that it does not define dynamic"),
+  maxDepth: z.number().optional().describe("the most steps from a resource to a subject, 1 to 200"),
+};
+
+const modelOptions = ({ dynamic, maxDepth }: { dynamic: boolean; maxDepth?: number | undefined }) => ({
+  strict: !dynamic,
+  ...(maxDepth !== undefined && { maxDepth }),
+});
+
+/** The commands `howdah authz model ...`. */
+export const modelCommands: readonly Command[] = [
+  defineCommand({
+    path: "authz model compile <file>",
+    summary: "print the SQL script that installs and stores a model, for review and for psql",
+    options: z.object({ file, namespace, activate, ...options }),
+    isOffline: true,
+    run: async (_db, { file, namespace, activate, ...rest }) => {
+      const read = readModelFile(file);
+      return script(read, compileModel(read.input, modelOptions(rest)), namespace, activate);
+    },
+  }),
+  defineCommand({
+    path: "authz model write <file>",
+    summary: "compile, install and store a model",
+    options: z.object({ file, namespace, activate, ...options }),
+    run: async (db, { file, namespace, activate, ...rest }) => {
+      const { input, tests } = readModelFile(file);
+      const write = { ...modelOptions(rest), activate, ...(tests && { tests }) };
+      const id = await db.transaction((tx) => new Models(tx, { namespace }).write(input, write));
+      return { modelId: id, active: activate };
+    },
+  }),
+  defineCommand({
+    path: "authz model activate <modelId>",
+    summary: "use a stored model from now on, or an older one again",
+    options: z.object({ modelId: z.string().describe("the model, as list shows it"), namespace }),
+    run: async (db, { modelId, namespace }) => {
+      await new Models(db, { namespace }).activate(modelId);
+      return { modelId, active: true };
+    },
+  }),
+  defineCommand({
+    path: "authz model list",
+    summary: "list the models of a tenant",
+    options: z.object({ namespace }),
+    run: (db, { namespace }) => new Models(db, { namespace }).list(),
+  }),
+  defineCommand({
+    path: "authz model test <file>",
+    summary: "run the tests of a store file against its model; nothing is kept",
+    options: z.object({ file, ...options }),
+    run: async (db, { file, ...rest }) => {
+      const { input, tests } = readModelFile(file);
+      if (!tests) throw failed(`${file} has no tests`);
+      const results = await tried(db, (models) =>
+        models.write(input, modelOptions(rest)).then((id) => models.test(id, tests)),
+      );
+      const broken = results.filter(({ passed }) => !passed);
+      if (broken.length === 0) return results.map(({ name, detail }) => ({ passed: true, name, detail }));
+      const lines = broken.map(({ name, detail }) => `  ${name}: ${detail}`);
+      throw failed(`${broken.length} of ${results.length} assertions fail:\n${lines.join("\n")}`);
+    },
+  }),
+  defineCommand({
+    path: "authz model diff <file>",
+    summary: "show what a model would change of the active one",
+    options: z.object({ file, namespace }),
+    run: (db, { file, namespace }) => new Models(db, { namespace }).diff(readModelFile(file).input),
+  }),
+];
+
+const failed = (message: string): StateError =>
+  new StateError(message, { module: "authz", code: "model_tests_failed", sqlstate: "55000" });
+
+/** Does something with models in a transaction that is rolled back. */
+async function tried<T>(db: Database, work: (models: Models) => Promise<T>): Promise<T> {
+  const done = new Error("done");
+  let result: T | undefined;
+  try {
+    await db.transaction(async (tx) => {
+      result = await work(new Models(tx, { namespace: "howdah-model-test" }));
+      throw done;
+    });
+  } catch (error) {
+    if (error !== done) throw error;
+  }
+  return result as T;
+}
+
+/** A script that does what `write` does. */
+function script({ input, tests }: ModelFile, compiled: CompiledModel, namespace: string, activate: boolean): string {
+  const json = (value: unknown): string => quoted(JSON.stringify(value));
+  const dsl = "dsl" in input ? quoted(input.dsl) : "null";
+  return [
+    "begin;",
+    `select authz.install_program(${quoted(compiled.hash)}, ${quoted(compiled.sql)}, ${json(compiled.ir)});`,
+    `select authz.write_model(`,
+    `  p_model => ${json(compiled.model)},`,
+    `  p_namespace => ${quoted(namespace)},`,
+    `  p_activate => ${activate},`,
+    `  p_tests => ${tests ? json(tests) : "null"},`,
+    `  p_dsl => ${dsl},`,
+    `  p_options => ${json(compiled.options)}`,
+    ");",
+    "commit;",
+  ].join("\n");
+}
+
+/** A text between dollars, which no quote or backslash in it can end. */
+function quoted(text: string): string {
+  let tag = "$model$";
+  for (let n = 1; text.includes(tag.slice(0, -1)); n++) tag = `$model${n}$`;
+  return `${tag}${text}${tag}`;
+}
