@@ -10,14 +10,17 @@ export interface ExpressGuardOptions<Req extends Request = Request> extends Guar
   onDenied?: (request: Req, response: Response, denial: Denial) => unknown;
 }
 
-/** Guards for Express: `app.use(await authzExpress(authz).require(hasRole("admin")))`. */
-export const authzExpress = (authz: Guarded) => ({
+/**
+ * Guards for Express: `app.use(await authzExpress(authz).require(hasRole("admin")))`. `Req` is the app's kind of request, if it
+ * has one of its own.
+ */
+export const authzExpress = <Req extends Request = Request>(authz: Guarded) => ({
   /**
    * Makes a middleware that lets those through who meet the predicate.
    *
    * @throws {NotFoundError} `slug_unknown`, with all roles and permissions that do not exist
    */
-  async require<Req extends Request = Request>(
+  async require(
     predicate: Predicate<Req>,
     options: ExpressGuardOptions<Req> = {},
   ): Promise<(request: Req, response: Response, next: NextFunction) => Promise<void>> {

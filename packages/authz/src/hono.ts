@@ -10,17 +10,17 @@ export interface HonoGuardOptions<E extends Env = Env> extends GuardOptions<Cont
   onDenied?: (context: Context<E>, denial: Denial) => Response | undefined | Promise<Response | undefined>;
 }
 
-/** Guards for Hono: `app.use(await authzHono(authz).require(hasRole("admin")))`. */
-export const authzHono = (authz: Guarded) => ({
+/**
+ * Guards for Hono: `app.use(await authzHono(authz).require(hasRole("admin")))`. `E` is the app's environment, if what is in
+ * its context is asked for.
+ */
+export const authzHono = <E extends Env = Env>(authz: Guarded) => ({
   /**
    * Makes a middleware that lets those through who meet the predicate.
    *
    * @throws {NotFoundError} `slug_unknown`, with all roles and permissions that do not exist
    */
-  async require<E extends Env = Env>(
-    predicate: Predicate<Context<E>>,
-    options: HonoGuardOptions<E> = {},
-  ): Promise<MiddlewareHandler<E>> {
+  async require(predicate: Predicate<Context<E>>, options: HonoGuardOptions<E> = {}): Promise<MiddlewareHandler<E>> {
     const guard = await makeGuard(authz, predicate, options, (context) => context.var);
     return async (context, next) => {
       const denial = await guard(context);

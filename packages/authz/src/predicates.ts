@@ -16,10 +16,10 @@ export type Predicate<Request = unknown> =
   | { readonly not: Predicate<Request> };
 
 /** Holds for those who hold a role. */
-export const hasRole = (role: string): Predicate => Object.freeze({ role });
+export const hasRole = (role: string): { readonly role: string } => Object.freeze({ role });
 
 /** Holds for those who have a permission, directly or by one of their roles. */
-export const hasPermission = (permission: string): Predicate => Object.freeze({ permission });
+export const hasPermission = (permission: string): { readonly permission: string } => Object.freeze({ permission });
 
 /** Holds for those who have a permission on a resource: `canDo("read", (c) => ["document", c.req.param("id")])`. */
 export const canDo = <Request = unknown>(permission: string, resource: ResourceOf<Request>): Predicate<Request> =>

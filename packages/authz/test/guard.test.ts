@@ -128,7 +128,7 @@ const servers: Record<string, Start> = {
       await next();
     });
     app.use(
-      await authzHono(guarding.authz ?? authz).require(over(guarding.predicate, ofHono), {
+      await authzHono<Env>(guarding.authz ?? authz).require(over(guarding.predicate, ofHono), {
         ...options(guarding, ofHono),
         ...(onDenied && { onDenied: (_, denial) => (onDenied(denial) ? teapot() : undefined) }),
       }),
@@ -205,6 +205,38 @@ async function get(
   const response = await fetch(url + path, { headers: user === undefined ? {} : { "x-user": user } });
   return { status: response.status, body: await response.text(), headers: response.headers };
 }
+
+test("predicates know the requests of the framework that they are for", async () => {
+  type Env = { Variables: { user: string } };
+  const hono = authzHono<Env>(authz);
+  new Hono<Env>().get(
+    "/documents/:id",
+    await hono.require(
+      any(
+        hasRole("admin"),
+        canDo("read", (c) => ["document", c.req.param("id") ?? ""]),
+      ),
+      {
+        subject: (c) => ["user", c.get("user")],
+      },
+    ),
+  );
+  new Hono().use(await authzHono(authz).require(any(hasRole("admin"), all(hasPermission("posts:write")))));
+  express().get(
+    "/documents/:id",
+    await authzExpress(authz).require(
+      canDo("read", (request) => ["document", String(request.params.id)]),
+      {
+        subject: (request) => `user:${request.get("x-user")}`,
+      },
+    ),
+  );
+  fastify().get(
+    "/documents/:id",
+    { preHandler: await authzFastify(authz).require(canDo("read", (request) => ["document", request.url])) },
+    async () => "in",
+  );
+});
 
 describe.each(Object.entries(servers))("a guard for %s", (_, start) => {
   test("lets those through who meet the predicate, and answers the others with 403", async () => {
