@@ -57,6 +57,13 @@ create index tuples_reverse_idx on authz.tuples (
   namespace, subject_type, subject_id, subject_relation, resource_type, relation, resource_id
 ) include (expires_at, condition_name);
 
+-- Groups within groups and resources within containers: what the walks of dynamic types follow. Its
+-- order also says, by one probe for each, which types have members or contents at all.
+create index tuples_edges_idx on authz.tuples (
+  namespace, relation, subject_type, subject_id, subject_relation, resource_type, resource_id
+) include (expires_at, condition_name)
+where relation in ('member', 'parent');
+
 create index tuples_expiry_idx on authz.tuples (namespace, expires_at)
 where expires_at is not null;
 
