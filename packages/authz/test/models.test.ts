@@ -1,13 +1,12 @@
 import { crash, race, type TestDatabase, testDatabase } from "@howdah/testing";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { authzModule } from "../src/module.ts";
-import { activate, activeProgram, documents, documentsProgram, install } from "./program.ts";
+import { activate, documents, documentsProgram, install } from "./program.ts";
 import { refuses, rows, value, wipe } from "./sql.ts";
 
 let db: TestDatabase;
 beforeAll(async () => {
   db = await testDatabase({ modules: [authzModule] });
-  await db.query(activeProgram);
 });
 beforeEach(async () => {
   await wipe(db);

@@ -2,6 +2,7 @@
 // surrounds programs need no compiler.
 import { createHash } from "node:crypto";
 import type { Queryable } from "@howdah/core";
+import { compileModel, type ModelOptions } from "../src/compiler/index.ts";
 import { value } from "./sql.ts";
 
 /** A program as `install_program` takes it, and the model that it is of. */
@@ -223,8 +224,19 @@ end $$;
 `;
 }
 
-export const activeProgram = `
-create or replace function authz._active_program(p_namespace text) returns text language sql stable as $$
-  select left(a.hash, 12) from authz.active_models a where a.namespace in (p_namespace, 'global')
-  order by a.namespace = p_namespace desc limit 1
-$$`;
+/** Compiles a model, installs its program, stores it and lets a namespace answer by it. */
+export async function useModel(
+  db: Queryable,
+  dsl: string,
+  { namespace = "acme", tests, ...options }: ModelOptions & { namespace?: string; tests?: unknown } = {},
+): Promise<string> {
+  const compiled = compileModel({ dsl: `model\n  schema 1.1\n${dsl}` }, options);
+  await install(db, { ...compiled, prefix: "", source: compiled.sql });
+  return value<string>(db, "select authz.write_model($1, $2, true, $3, $4, $5)", [
+    compiled.model,
+    namespace,
+    tests ? JSON.stringify(tests) : null,
+    dsl,
+    compiled.options,
+  ]);
+}

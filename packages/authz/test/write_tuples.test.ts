@@ -1,13 +1,12 @@
 import { race, type TestDatabase, testDatabase } from "@howdah/testing";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { authzModule } from "../src/module.ts";
-import { activate, activeProgram } from "./program.ts";
+import { activate } from "./program.ts";
 import { refuses, rows, value, wipe } from "./sql.ts";
 
 let db: TestDatabase;
 beforeAll(async () => {
   db = await testDatabase({ modules: [authzModule] });
-  await db.query(activeProgram);
 });
 beforeEach(() => wipe(db));
 afterAll(() => db.close());
@@ -90,7 +89,10 @@ describe("the forms of a tuple", () => {
     [{ user: "user:ann", relation: "r", object: "doc" }, "resource_id must have 1 to 1024 characters"],
     [{ user: "user:ann", relation: "r", object: "doc:1", subject_id: "x" }, "has the unknown key 'subject_id'"],
     [{ user: "user:ann", relation: "r", object: "doc:1", condition: "c" }, "condition must be an object"],
-    [{ user: "user:ann", relation: "r", object: "doc:1", condition: { name: "c", args: {} } }, "condition must have no other keys"],
+    [
+      { user: "user:ann", relation: "r", object: "doc:1", condition: { name: "c", args: {} } },
+      "condition must have no other keys",
+    ],
     [{ user: "user:ann", relation: "r", object: "doc:1", condition: { name: "C" } }, "condition must match"],
     [
       { user: "user:ann", relation: "r", object: "doc:1", condition: { name: "c", context: [] } },

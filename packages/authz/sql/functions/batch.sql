@@ -361,3 +361,109 @@ $$;
 
 comment on function authz._check_context(text, jsonb) is
 'Refuse a context that is no object or takes more than 64 kB.';
+
+create or replace function authz.check_batch(
+  p_checks jsonb,
+  p_namespace text default 'default',
+  p_context jsonb default null
+) returns table (ord int, allowed boolean, error_code text)
+language plpgsql
+stable
+parallel restricted
+security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+  v_namespace text collate "C" := p_namespace;
+  v_program text;
+  v_asked authz.tuples[];
+  v_group record;
+  v_refusal text;
+  v_ids text[];
+  v_unknown text[];
+begin
+  perform howdah.guard('authz', v_namespace);
+  perform authz._check_context('context', p_context);
+  v_asked := authz._tuples_of(v_namespace, 'checks', authz._as_tuples(p_checks), 1000);
+  v_program := authz._active_program(v_namespace);
+
+  for v_group in
+    select a.subject_type, a.subject_id, a.subject_relation, a.relation, a.resource_type,
+      array_agg(a.resource_id order by a.ordinality) as ids,
+      array_agg(a.ordinality::int order by a.ordinality) as ords
+    from unnest(v_asked) with ordinality a
+    group by a.subject_type, a.subject_id, a.subject_relation, a.relation, a.resource_type
+  loop
+    v_refusal := case when v_program is not null then authz._refusal(v_namespace,
+      v_group.resource_type, v_group.relation, '', '', null, null) end;
+    v_unknown := '{}';
+
+    if v_refusal in ('type_unknown', 'relation_unknown') then
+      return query select o, null::boolean, v_refusal from unnest(v_group.ords) o;
+      continue;
+    elsif v_refusal is null then
+      v_ids := array(
+        select f.resource_id
+        from authz._dynamic_filter(v_namespace, v_group.subject_type, v_group.subject_id,
+          v_group.subject_relation, v_group.relation, v_group.resource_type, v_group.ids, null) f
+      );
+    else
+      execute format(
+        $query$
+          select coalesce(array_agg(f.resource_id) filter (where f.allowed), '{}'),
+            coalesce(array_agg(f.resource_id) filter (where f.allowed is null), '{}')
+          from authz_rt.%I($1, $2, $3, $4, $5, $6, $7, $8) f
+        $query$, 'm_' || v_program || '_filter')
+      into v_ids, v_unknown
+      using v_namespace, v_group.subject_type, v_group.subject_id, v_group.subject_relation,
+        v_group.relation, v_group.resource_type, v_group.ids, p_context;
+    end if;
+
+    return query
+    select a.ord,
+      case when a.id <> all (v_unknown) then a.id = any (v_ids) end,
+      case when a.id = any (v_unknown) then (authz._unknown_reason(v_namespace,
+        v_group.subject_type, v_group.subject_id, v_group.subject_relation, v_group.relation,
+        v_group.resource_type, a.id, p_context)).code end
+    from unnest(v_group.ids, v_group.ords) a (id, ord);
+  end loop;
+end
+$$;
+
+comment on function authz.check_batch(jsonb, text, jsonb) is
+'Answer many questions at once. Those about one subject, permission and type are answered together.
+
+p_checks     an array of at most 1,000 questions: a text such as document:1#viewer@user:ann, or an
+             object with subject_type, subject_id, permission, resource_type, resource_id, perhaps
+             subject_relation, or with user, relation and object, as OpenFGA has it
+p_namespace  the tenant
+p_context    parameters of conditions, for all questions
+Returns      one row for each question, in any order: ord, its place counted from 1, and allowed; if
+             that is null, error_code says why there is no answer: type_unknown, relation_unknown,
+             condition_context_missing, condition_invalid or resolution_too_complex
+Errors       authz.array_element_invalid, batch_too_large, condition_invalid (22023),
+             tenant_mismatch (42501)
+Example      select * from authz.check_batch(''["doc:1#read@user:ann"]'', ''acme'') order by ord;';
+
+create or replace function authz._as_tuples(p_checks jsonb) returns jsonb
+language sql
+immutable
+as $$
+  select case jsonb_typeof(p_checks)
+    when 'array' then coalesce((
+      select jsonb_agg(
+        case
+          when jsonb_typeof(c.value) = 'object' and c.value ? 'permission'
+            then c.value - 'permission' || jsonb_build_object('relation', c.value -> 'permission')
+          else c.value
+        end
+        order by c.ord)
+      from jsonb_array_elements(p_checks) with ordinality c (value, ord)
+    ), '[]')
+    else p_checks
+  end
+$$;
+
+comment on function authz._as_tuples(jsonb) is
+'Questions in the form of the tuples that would answer them: a permission is a relation.';

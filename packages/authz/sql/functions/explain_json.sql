@@ -883,6 +883,56 @@ comment on function authz._evaluate_active(
 ) is
 '_evaluate with the model that the namespace answers by.';
 
+create or replace function authz._unknown_reason(
+  p_namespace text,
+  p_subject_type text,
+  p_subject_id text,
+  p_subject_relation text,
+  p_relation text,
+  p_resource_type text,
+  p_resource_id text,
+  p_context jsonb,
+  p_contextual authz.tuples[] default null,
+  out code text,
+  out conditions text,
+  out missing text[],
+  out invalid text[]
+)
+language plpgsql
+stable
+as $$
+declare
+  v_result record := authz._evaluate_active(p_namespace, p_subject_type, p_subject_id,
+    p_subject_relation, p_relation, p_resource_type, p_resource_id, p_context, p_contextual);
+begin
+  code := 'resolution_too_complex';
+  if v_result.value = 'U' then
+    select string_agg(distinct f ->> 'name', ', '),
+      array_agg(distinct m.name) filter (where m.kind = 'missing'),
+      array_agg(distinct m.name) filter (where m.kind = 'invalid')
+    into conditions, missing, invalid
+    from jsonb_array_elements(v_result.faults) f
+    left join lateral (
+      select 'missing' as kind, n as name
+      from jsonb_array_elements_text(f -> 'missing') n
+      union all
+      select 'invalid', n
+      from jsonb_array_elements_text(f -> 'invalid') n
+    ) m on true;
+    code := case
+      when missing is not null then 'condition_context_missing'
+      when conditions is not null then 'condition_invalid'
+      else code
+    end;
+  end if;
+end
+$$;
+
+comment on function authz._unknown_reason(
+  text, text, text, text, text, text, text, jsonb, authz.tuples[]
+) is
+'Why a check has no answer: the error''s code, and what conditions lack. Takes what check takes.';
+
 create or replace function authz._raise_unknown(
   p_namespace text,
   p_subject_type text,
@@ -898,47 +948,31 @@ language plpgsql
 stable
 as $$
 declare
-  v_result record := authz._evaluate_active(p_namespace, p_subject_type, p_subject_id,
+  v_reason record := authz._unknown_reason(p_namespace, p_subject_type, p_subject_id,
     p_subject_relation, p_relation, p_resource_type, p_resource_id, p_context, p_contextual);
-  v_missing jsonb;
-  v_invalid jsonb;
-  v_names text;
-  v_question jsonb := jsonb_build_object('resource_type', left(p_resource_type, 100),
-    'resource_id', left(p_resource_id, 100), 'relation', left(p_relation, 100));
 begin
-  if v_result.value = 'U' then
-    select jsonb_agg(distinct m.name) filter (where m.kind = 'missing'),
-      jsonb_agg(distinct m.name) filter (where m.kind = 'invalid'),
-      string_agg(distinct f ->> 'name', ', ')
-    into v_missing, v_invalid, v_names
-    from jsonb_array_elements(v_result.faults) f
-    left join lateral (
-      select 'missing' as kind, n as name
-      from jsonb_array_elements_text(f -> 'missing') n
-      union all
-      select 'invalid', n
-      from jsonb_array_elements_text(f -> 'invalid') n
-    ) m on true;
-  end if;
-
-  if v_missing is not null then
-    perform howdah.fail('authz', 'condition_context_missing',
-      format('condition %s needs %s', v_names,
-        (select string_agg(n, ', ') from jsonb_array_elements_text(v_missing) n)),
-      '22023', v_question || jsonb_build_object('missing', v_missing),
-      'Pass the missing parameters in context.');
-  end if;
-  if v_names is not null then
-    perform howdah.fail('authz', 'condition_invalid',
-      format('condition %s cannot be decided%s', v_names, coalesce(': '
-        || (select string_agg(n, ', ') from jsonb_array_elements_text(v_invalid) n)
-        || ' must be of the type that the model declares', '')),
-      '22023', v_question || jsonb_build_object('invalid', coalesce(v_invalid, '[]')));
-  end if;
-  perform howdah.fail('authz', 'resolution_too_complex',
-    format('%s of %s:%s takes more hops over usersets and parents than may be followed',
-      left(p_relation, 100), left(p_resource_type, 100), left(p_resource_id, 100)),
-    '54001', v_question, 'Nest less deeply, or raise max_depth of the model.');
+  perform howdah.fail('authz', v_reason.code,
+    case v_reason.code
+      when 'condition_context_missing' then
+        format('condition %s needs %s', v_reason.conditions,
+          array_to_string(v_reason.missing, ', '))
+      when 'condition_invalid' then
+        format('condition %s cannot be decided%s', v_reason.conditions,
+          coalesce(': ' || array_to_string(v_reason.invalid, ', ')
+            || ' must be of the type that the model declares', ''))
+      else
+        format('%s of %s:%s takes more hops over usersets and parents than may be followed',
+          left(p_relation, 100), left(p_resource_type, 100), left(p_resource_id, 100))
+    end,
+    case v_reason.code when 'resolution_too_complex' then '54001' else '22023' end,
+    jsonb_strip_nulls(jsonb_build_object('resource_type', left(p_resource_type, 100),
+      'resource_id', left(p_resource_id, 100), 'relation', left(p_relation, 100),
+      'missing', v_reason.missing, 'invalid', v_reason.invalid)),
+    case v_reason.code
+      when 'condition_context_missing' then 'Pass the missing parameters in context.'
+      when 'condition_invalid' then 'Pass every parameter as the model declares it.'
+      else 'Nest less deeply, or raise max_depth of the model.'
+    end);
 end
 $$;
 
