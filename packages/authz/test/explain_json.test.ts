@@ -190,7 +190,7 @@ describe("_raise_unknown", () => {
   });
 
   test("is for depth where no condition is to blame", async () => {
-    await activate(db, { options: { max_depth: 1 } });
+    await activate(db, { maxDepth: 1 });
     await grant("document:1#viewer@group:g#member", "group:g#member@group:h#member", "group:h#member@user:ann");
     expect(await explain("user:ann", "viewer", "document:1")).toMatchObject({ allowed: null });
     const call = db.query("select authz._raise_unknown('acme', 'user', 'ann', null, 'viewer', 'document', '1', null)");
