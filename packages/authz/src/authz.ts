@@ -218,7 +218,7 @@ export class Authz extends ModuleClient {
   ): Promise<{ allowed: boolean | null; errorCode: string | null }[]> {
     const checks = questions.map(({ subject, permission, resource }) => batchQuestion(subject, permission, resource));
     const found = await this.run(sql.checkBatch, { checks, ...options });
-    return found.map(({ allowed, errorCode }) => ({ allowed, errorCode }));
+    return found.sort((a, b) => a.ord - b.ord).map(({ allowed, errorCode }) => ({ allowed, errorCode }));
   }
 
   /** Coalesces the checks of one turn of the event loop into one {@link checkBatch}; equal ones are asked once. */

@@ -75,7 +75,7 @@ export const modelCommands: readonly Command[] = [
     path: "authz model diff <file>",
     summary: "show what a model would change of the active one",
     options: z.object({ file, namespace }),
-    run: (db, { file, namespace }) => new Models(db, { namespace }).diff(readModelFile(file).input),
+    run: async (db, { file, namespace }) => new Models(db, { namespace }).diff(readModelFile(file).input),
   }),
 ];
 

@@ -68,3 +68,6 @@ revoke all on schema authz_rt from public;
 revoke all on all tables in schema authz from public;
 revoke all on all sequences in schema authz from public;
 revoke all on all functions in schema authz from public;
+
+-- The partitions of the first months; later ones are made by maintain().
+select howdah.ensure_month_partitions('authz.audit_events', 3);
