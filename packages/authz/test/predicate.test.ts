@@ -98,9 +98,9 @@ describe("a mistake in a predicate is named by its path", () => {
     [null, "$ is null, not an object"],
     ["editor", "$ is string, not an object"],
     [[yes], "$ is array, not an object"],
-    [{}, "$ must have exactly one key"],
+    [{}, "$ must have exactly one key: role, permission, check, any, all or not"],
     [{ role: "editor", permission: "x" }, "$ must have exactly one key"],
-    [{ rolle: "editor" }, "$.rolle is no kind of predicate"],
+    [{ rolle: "editor" }, "$ must have exactly one key"],
     [{ role: "No Slug" }, '$.role is no slug: "No Slug"'],
     [{ role: 1 }, "$.role is no slug: 1"],
     [{ role: "x".repeat(65) }, "$.role is no slug"],
@@ -136,6 +136,14 @@ describe("a mistake in a predicate is named by its path", () => {
   test("SQL's null is none either", async () => {
     await refuses(db.query("select authz.evaluate('user', 'ann', null, 'acme')"), "predicate_invalid 22023");
   });
+});
+
+test("checks that the answer does not need are not made", async () => {
+  const unmakeable = { check: { permission: "read", resource_type: "Document", resource_id: "1" } };
+  expect(await evaluate({ any: [yes, unmakeable] })).toBe(true);
+  expect(await evaluate({ all: [no, { not: { any: [unmakeable] } }] })).toBe(false);
+  await refuses(evaluate({ any: [no, unmakeable] }), "identifier_format 22023");
+  await refuses(evaluate({ any: [unmakeable, yes] }), "identifier_format 22023");
 });
 
 test("a subject that is none is refused", async () => {
