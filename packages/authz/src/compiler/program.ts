@@ -273,7 +273,10 @@ function refusal(prefix: string, model: OpenFgaModel, isStrict: boolean): string
         ...(isStrict ? [when(`p_resource_type in (${reservedTypes.map(literal).join(", ")})`, "return null;")] : []),
         when("v_relations is null", isStrict ? "return 'type_unknown';" : "return null;"),
         when("p_relation <> all (v_relations)", "return 'relation_unknown';"),
-        when(`p_condition is not null and p_condition <> all (${array(Object.keys(model.conditions ?? {}))})`, "return 'condition_unknown';"),
+        when(
+          `p_condition is not null and p_condition <> all (${array(Object.keys(model.conditions ?? {}))})`,
+          "return 'condition_unknown';",
+        ),
         when(
           "concat(p_relation, '@', p_subject_type, case when p_subject_id = '*' then ':*' end,\n  '#' || p_subject_relation, ' with ' || p_condition) = any (v_forms)",
           "return null;",

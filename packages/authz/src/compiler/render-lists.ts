@@ -102,7 +102,7 @@ function statement(context: Context, node: Node, { sets, ids, only }: Statement,
   const prelude = refuseTypes(analysis.subjectTypes(node), "p_subject_relation is null", "return;");
   const isCertain = !analysis.mayBeUnknown(node);
   const found = combine(
-    ids.map((one) => select(one, "id")),
+    ids.map((one) => select(one, "id", ids.length === 1 ? "distinct " : "")),
     "union",
   );
   const from = `${block("from", found, " f")}${only === undefined ? "" : `\nwhere ${only}`}`;
