@@ -212,6 +212,8 @@ declare
   v_subject_type text collate "C" := p_subject_type;
   v_subject_id text collate "C" := authz._nfc(p_subject_id);
 begin
+  perform authz._check_global(v_namespace);
+
   delete from authz.tuples t
   where t.namespace = v_namespace
     and t.resource_type = p_resource_type
@@ -745,7 +747,6 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform howdah.guard('authz', p_namespace);
-  perform authz._check_global(p_namespace);
   perform authz._lock_role(p_namespace, p_role);
   perform authz._lock_permission(p_namespace, p_permission);
 
@@ -777,7 +778,6 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform howdah.guard('authz', p_namespace);
-  perform authz._check_global(p_namespace);
   perform authz._check_slug('role', p_role);
   perform authz._check_slug('permission', p_permission);
 
@@ -830,7 +830,8 @@ Returns         true if something changed; false if the subject had it, until th
 Errors          authz.slug_unknown (P0002), slug_invalid, identifier_format, id_invalid_chars,
                 id_whitespace (22023), identifier_null, id_null (22004), identifier_empty,
                 id_empty (22026), identifier_too_long, id_too_long (22001),
-                expiration_future (23514), cycle_group (PK001), tenant_mismatch (42501)
+                expiration_future (23514), cycle_group (PK001), global_write_denied,
+                tenant_mismatch (42501)
 Example         select authz.assign_role(''user'', ''ann'', ''editor'', ''acme'');';
 
 create or replace function authz.unassign_role(
@@ -863,7 +864,7 @@ p_role          the role
 p_namespace     the tenant
 Returns         true if an assignment was deleted
 Errors          authz.slug_invalid, identifier_format, id_invalid_chars, id_whitespace (22023),
-                tenant_mismatch (42501)
+                global_write_denied, tenant_mismatch (42501)
 Example         select authz.unassign_role(''user'', ''ann'', ''editor'', ''acme'');';
 
 create or replace function authz.grant_permission(
@@ -900,7 +901,8 @@ Returns         true if something changed; false if the subject had it, until th
 Errors          authz.slug_unknown (P0002), slug_invalid, identifier_format, id_invalid_chars,
                 id_whitespace (22023), identifier_null, id_null (22004), identifier_empty,
                 id_empty (22026), identifier_too_long, id_too_long (22001),
-                expiration_future (23514), tenant_mismatch (42501)
+                expiration_future (23514), global_write_denied,
+                tenant_mismatch (42501)
 Example         select authz.grant_permission(''user'', ''bob'', ''posts:write'', ''acme'');';
 
 create or replace function authz.revoke_permission(
@@ -933,7 +935,7 @@ p_permission    the permission
 p_namespace     the tenant
 Returns         true if a grant was deleted
 Errors          authz.slug_invalid, identifier_format, id_invalid_chars, id_whitespace (22023),
-                tenant_mismatch (42501)
+                global_write_denied, tenant_mismatch (42501)
 Example         select authz.revoke_permission(''user'', ''bob'', ''posts:write'', ''acme'');';
 
 create or replace function authz.has_role(
