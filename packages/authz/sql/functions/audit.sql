@@ -12,6 +12,7 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
 as $$
 declare
   v_namespace text collate "C" := p_namespace;

@@ -13,6 +13,7 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 begin
   perform howdah.guard('authz', p_namespace);
@@ -49,6 +50,7 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 begin
   perform howdah.guard('authz', p_namespace);
@@ -118,6 +120,7 @@ create or replace function authz.revoke_subject_grants(
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
@@ -169,6 +172,7 @@ create or replace function authz.revoke_resource_grants(
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
 as $$
 declare
   v_namespace text collate "C" := p_namespace;

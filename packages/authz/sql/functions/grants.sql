@@ -17,6 +17,7 @@ stable
 parallel safe
 security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
@@ -80,6 +81,7 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
   v_namespace text collate "C" := p_exclude_namespace;
