@@ -6,8 +6,8 @@
 --   {"any": [...]}  {"all": [...]}  {"not": ...}
 --
 -- Roles and permissions are looked up in one statement, however many it names; checks are made in
--- order, as far as the answer needs them. Parts that it does not need are validated all the same, so
--- that a mistake shows at the first call and not at the first one that gets there.
+-- order, as far as the answer needs them. Parts that it does not need are validated all the same,
+-- so that a mistake shows at the first call and not at the first one that gets there.
 
 create or replace function authz._predicate_problem(p_path text, p_problem text) returns void
 language plpgsql
