@@ -148,7 +148,7 @@ describe("write_model", () => {
     const id = await stored();
     expect(await stored()).toBe(id);
     expect(await stored({ strict: false })).not.toBe(id);
-    expect(await rows(db, "select hash, is_active, is_installed from authz.list_models('acme')")).toHaveLength(2);
+    expect(await rows(db, "select digest, is_active, is_installed from authz.list_models('acme')")).toHaveLength(2);
     expect(await active()).toBeUndefined();
   });
 

@@ -217,21 +217,21 @@ begin
   end if;
 
   execute format(
-    $query$
+    '
       select t.ordinality, r.refusal
       from unnest($1) with ordinality t
       cross join lateral (
         select case
-          when t.resource_type in ('rbac_role', 'rbac_permission')
-            then case when t.condition_name is not null then 'condition_unknown' end
+          when t.resource_type in (''rbac_role'', ''rbac_permission'')
+            then case when t.condition_name is not null then ''condition_unknown'' end
           else coalesce(
             authz_rt.%1$I(t.resource_type, t.relation, t.subject_type, t.subject_id,
               t.subject_relation, t.condition_name),
             case
               when t.condition_name is not null
-                and authz_rt.%1$I(t.resource_type, '', '', '', null, null)
-                  is distinct from 'relation_unknown'
-                then 'condition_unknown'
+                and authz_rt.%1$I(t.resource_type, '''', '''', '''', null, null)
+                  is distinct from ''relation_unknown''
+                then ''condition_unknown''
             end
           )
         end as refusal
@@ -239,7 +239,7 @@ begin
       where r.refusal is not null
       order by t.ordinality
       limit 1
-    $query$, 'm_' || p_program || '_refusal')
+    ', 'm_' || p_program || '_refusal')
   into ord, refusal
   using p_tuples;
 end
@@ -254,14 +254,12 @@ create or replace function authz._tuples_of(
   p_tuples jsonb,
   p_most int,
   p_code text default 'array_element_invalid'
-) returns authz.tuples[]
+) returns setof authz.tuples
 language plpgsql
 stable
 as $$
 declare
-  v_tuples authz.tuples[];
-  v_bad int;
-  v_problem text;
+  v_read record;
 begin
   if jsonb_typeof(p_tuples) is distinct from 'array' then
     perform howdah.fail('authz', p_code, format('%s must be an array', p_field), '22023',
@@ -276,14 +274,16 @@ begin
         jsonb_array_length(p_tuples)));
   end if;
 
-  select array_agg(r.tuple order by r.ord), min(r.ord) filter (where r.problem is not null),
-    (array_agg(r.problem order by r.ord) filter (where r.problem is not null))[1]
-  into v_tuples, v_bad, v_problem
+  select array_agg(r.tuple order by r.ord) as tuples,
+    min(r.ord) filter (where r.problem is not null) as bad,
+    (array_agg(r.problem order by r.ord) filter (where r.problem is not null))[1] as problem
+  into v_read
   from authz._read_tuples(p_namespace, p_tuples) r;
-  if v_bad is not null then
-    perform authz._fail_element(p_code, p_field, v_bad, p_tuples -> (v_bad - 1), v_problem);
+  if v_read.bad is not null then
+    perform authz._fail_element(p_code, p_field, v_read.bad, p_tuples -> (v_read.bad - 1),
+      v_read.problem);
   end if;
-  return coalesce(v_tuples, '{}');
+  return query select t.* from unnest(v_read.tuples) t;
 end
 $$;
 
@@ -318,28 +318,41 @@ $$;
 comment on function authz._refuse_any(text, text, jsonb, authz.tuples[], text) is
 'Raise for the first of many tuples that a program refuses, with its code or the given one.';
 
-create or replace function authz._contextual(p_namespace text, p_tuples jsonb)
-returns authz.tuples[]
+create or replace function authz._contextual_tuples(p_namespace text, p_tuples jsonb)
+returns setof authz.tuples
 language plpgsql
 stable
 as $$
 declare
-  v_tuples authz.tuples[];
+  v_tuples authz.tuples[] := array(
+    select t
+    from authz._tuples_of(p_namespace, 'contextual_tuples', p_tuples, 100,
+      'contextual_tuple_invalid') t
+  );
 begin
-  if p_tuples is null or p_tuples in ('null', '[]') then
-    return null;
-  end if;
-  v_tuples := authz._tuples_of(p_namespace, 'contextual_tuples', p_tuples, 100,
-    'contextual_tuple_invalid');
   perform authz._refuse_any(authz._active_program(p_namespace), 'contextual_tuples', p_tuples,
     v_tuples, 'contextual_tuple_invalid');
-  return v_tuples;
+  return query select t.* from unnest(v_tuples) t;
 end
 $$;
 
+comment on function authz._contextual_tuples(text, jsonb) is
+'Tuples that count for one call only, at most 100, checked as if they were written. They have no
+id.';
+
+create or replace function authz._contextual(p_namespace text, p_tuples jsonb)
+returns authz.tuples[]
+language sql
+stable
+as $$
+  select case
+    when p_tuples is not null and p_tuples not in ('null', '[]')
+      then array(select t from authz._contextual_tuples(p_namespace, p_tuples) t)
+  end
+$$;
+
 comment on function authz._contextual(text, jsonb) is
-'Tuples that count for one call only, at most 100, checked as if they were written; null if there
-are none. They have no id.';
+'Contextual tuples as an array, null if there are none.';
 
 create or replace function authz._check_context(p_field text, p_context jsonb) returns void
 language plpgsql
@@ -385,7 +398,9 @@ declare
 begin
   perform howdah.guard('authz', v_namespace);
   perform authz._check_context('context', p_context);
-  v_asked := authz._tuples_of(v_namespace, 'checks', authz._as_tuples(p_checks), 1000);
+  v_asked := array(
+    select t from authz._tuples_of(v_namespace, 'checks', authz._as_tuples(p_checks), 1000) t
+  );
   v_program := authz._active_program(v_namespace);
 
   for v_group in
@@ -410,11 +425,11 @@ begin
       );
     else
       execute format(
-        $query$
-          select coalesce(array_agg(f.resource_id) filter (where f.allowed), '{}'),
-            coalesce(array_agg(f.resource_id) filter (where f.allowed is null), '{}')
+        '
+          select coalesce(array_agg(f.resource_id) filter (where f.allowed), ''{}''),
+            coalesce(array_agg(f.resource_id) filter (where f.allowed is null), ''{}'')
           from authz_rt.%I($1, $2, $3, $4, $5, $6, $7, $8) f
-        $query$, 'm_' || v_program || '_filter')
+        ', 'm_' || v_program || '_filter')
       into v_ids, v_unknown
       using v_namespace, v_group.subject_type, v_group.subject_id, v_group.subject_relation,
         v_group.relation, v_group.resource_type, v_group.ids, p_context;

@@ -793,7 +793,9 @@ begin
     loop
       if (authz._evaluate_active(p_namespace, p_subject_type, p_subject_id, p_subject_relation,
           p_permission, p_resource_type, p_resource_id, p_context,
-          p_contextual || authz._tuples_of(p_namespace, 'missing', v_set, 1000))).value = 'T'
+          p_contextual || array(
+            select t from authz._tuples_of(p_namespace, 'missing', v_set, 1000) t
+          ))).value = 'T'
       then
         v_missing := v_missing || jsonb_build_array(v_set);
       end if;

@@ -40,7 +40,7 @@ Returns      one row for each assertion: the name of its test, whether it passed
              was asked, and what was answered instead of what was expected
 Errors       authz.model_not_found (P0002), model_invalid (22023): the tests have another form,
              program_missing (55000), tenant_mismatch (42501)
-Example      select * from authz.test_model(:''model_id'', :''tests'', ''acme'') where not passed;';
+Example      select * from authz.test_model(''01931f6e-8f00-7000-8000-000000000000'');';
 
 create or replace function authz._check_tests(p_tests jsonb) returns void
 language plpgsql
@@ -110,7 +110,7 @@ begin
     name := coalesce(v_test ->> 'name', 'test ' || v_ord);
     begin
       v_given := v_common || coalesce(v_test -> 'tuples', '[]');
-      v_tuples := authz._tuples_of('', 'tuples', v_given, 5000);
+      v_tuples := array(select t from authz._tuples_of('', 'tuples', v_given, 5000) t);
       perform authz._refuse_any(p_program, 'tuples', v_given, v_tuples);
 
       for v_asked in
@@ -249,11 +249,11 @@ declare
   v_objects jsonb;
 begin
   execute format(
-    $query$
-      select jsonb_agg(concat($6, ':', o.resource_id,
-        case when o.allowed is null then ' unknown' end) order by o.resource_id collate "C")
+    '
+      select jsonb_agg(concat($6, '':'', o.resource_id,
+        case when o.allowed is null then '' unknown'' end) order by o.resource_id collate "C")
       from authz_rt.%I($1, $2, $3, $4, $5, $6, $7, $8) o
-    $query$, 'm_' || p_program || '_objects_x')
+    ', 'm_' || p_program || '_objects_x')
   into v_objects
   using '', v_subject.type, v_subject.id, v_subject.relation, p_relation, p_type, p_context,
     p_tuples;
@@ -285,11 +285,11 @@ begin
     select f from jsonb_array_elements(p_filter) f
   loop
     execute format(
-      $query$
-        select jsonb_agg(concat($5, ':', s.subject_id, '#' || $6,
-          case when s.allowed is null then ' unknown' end))
+      '
+        select jsonb_agg(concat($5, '':'', s.subject_id, ''#'' || $6,
+          case when s.allowed is null then '' unknown'' end))
         from authz_rt.%I($1, $2, $3, $4, $5, $6, $7, $8) s
-      $query$, 'm_' || p_program || '_subjects_x')
+      ', 'm_' || p_program || '_subjects_x')
     into v_some
     using '', v_object.type, v_object.id, p_relation, v_filter ->> 'type',
       v_filter ->> 'relation', p_context, p_tuples;

@@ -280,7 +280,7 @@ p_ir         an object with compiler_version, model_hash, and what else the comp
 Returns      true if the functions were made; false if they were there
 Errors       authz.model_invalid (22023): the hash is not that of p_ir, or the source makes
              something else than the functions of this program, or not all of them
-Example      select authz.install_program(:''hash'', :''source'', :''ir'');';
+Example      select authz.install_program(''3f2a...'', ''create function ...'', ''{"...": 1}'');';
 
 create or replace function authz._drop_functions(p_hash text) returns void
 language plpgsql
@@ -445,7 +445,7 @@ p_options    max_depth: how many usersets and parents a check may follow, 1 to 2
 Returns      the model''s id
 Errors       authz.model_invalid (22023), program_missing (55000), global_write_denied,
              tenant_mismatch (42501); with p_activate those of activate_model
-Example      select authz.write_model(:''model'', ''acme'', true);';
+Example      select authz.write_model(''{"schema_version": "1.1", ...}'', ''acme'', true);';
 
 create or replace function authz._model_problem(p_model jsonb, p_options jsonb) returns text
 language sql
@@ -556,7 +556,7 @@ p_namespace  the tenant, or global
 Returns      true if the active model or its program changed; false if they were active already
 Errors       authz.model_not_found (P0002), model_tests_failed, program_missing (55000),
              global_write_denied, tenant_mismatch (42501)
-Example      select authz.activate_model(:''model_id'', ''acme'');';
+Example      select authz.activate_model(''01931f6e-8f00-7000-8000-000000000000'', ''acme'');';
 
 create or replace function authz.get_model(
   p_model_id uuid default null,
@@ -564,7 +564,7 @@ create or replace function authz.get_model(
 ) returns table (
   model_id uuid,
   namespace text,
-  hash text,
+  digest text,
   is_active boolean,
   model jsonb,
   dsl text,
@@ -601,7 +601,7 @@ comment on function authz.get_model(uuid, text) is
 
 p_model_id   a model of the namespace or of global; null for the active one
 p_namespace  the tenant
-Returns      one row with model_id, namespace, hash, is_active, model, dsl, options, tests,
+Returns      one row with model_id, namespace, digest, is_active, model, dsl, options, tests,
              created_at and created_by, as given to write_model; none if no model is active
 Errors       authz.model_not_found (P0002), tenant_mismatch (42501)
 Example      select dsl from authz.get_model(null, ''acme'');';
@@ -623,7 +623,7 @@ comment on function authz._active_model(text) is
 create or replace function authz.list_models(p_namespace text default 'default')
 returns table (
   model_id uuid,
-  hash text,
+  digest text,
   is_active boolean,
   is_installed boolean,
   created_at timestamptz,
@@ -654,8 +654,8 @@ comment on function authz.list_models(text) is
 'The models of a namespace, the newest first.
 
 p_namespace  the tenant
-Returns      model_id, hash, is_active, is_installed (whether its program is there, so that it can
-             be activated at once), created_at and created_by
+Returns      model_id, digest, is_active, is_installed (whether its program is there, so that it
+             can be activated at once), created_at and created_by
 Errors       authz.tenant_mismatch (42501)
 Example      select model_id, is_active from authz.list_models(''acme'');';
 
@@ -761,4 +761,5 @@ p_namespace  the tenant
 Returns      the definitions of its functions, or null if the model has no such relation
 Errors       authz.model_not_found (P0002), program_missing (55000), identifier_format (22023),
              tenant_mismatch (42501)
-Example      select authz.compiled_source(:''model_id'', ''document'', ''viewer'', ''acme'');';
+Example      select authz.compiled_source(''01931f6e-8f00-7000-8000-000000000000'', ''document'',
+               ''viewer'', ''acme'');';

@@ -28,12 +28,12 @@ begin
 
   if authz._is_modelled(v_namespace, v_resource_type) then
     return query execute format(
-      $query$
+      '
         select r.name
         from authz._relations($1, $6) r (name)
         where authz_rt.%I($1, $2, $3, null, r.name, $6, $4, $5)
         order by r.name collate "C"
-      $query$, 'm_' || authz._active_program(v_namespace) || '_check')
+      ', 'm_' || authz._active_program(v_namespace) || '_check')
     using v_namespace, v_subject_type, v_subject_id, v_resource_id, p_context, v_resource_type;
     return;
   end if;

@@ -31,9 +31,9 @@ begin
   perform authz._check_global(v_namespace);
   perform authz._check_choice('on_duplicate', p_on_duplicate, '{update,ignore,error}');
   perform authz._check_choice('on_missing', p_on_missing, '{ignore,error}');
-  v_writes := authz._tuples_of(v_namespace, 'writes', v_given, 5000);
-  v_deletes := authz._tuples_of(v_namespace, 'deletes', v_given_deletes,
-    5000 - cardinality(v_writes));
+  v_writes := array(select t from authz._tuples_of(v_namespace, 'writes', v_given, 5000) t);
+  v_deletes := array(select t from authz._tuples_of(v_namespace, 'deletes', v_given_deletes,
+    5000 - cardinality(v_writes)) t);
   perform authz._refuse_twice(v_given || v_given_deletes,
     v_writes || v_deletes, cardinality(v_writes));
   perform authz._refuse_expired(v_writes);
