@@ -7,17 +7,17 @@ const files = {
     create table shop.orders (namespace text not null, id int not null, primary key (namespace, id));
     alter table shop.orders enable row level security;
     create policy orders_tenant on shop.orders using (namespace = howdah.tenant());`,
-  "functions/all.sql": ["look", "buy", "purge", "_helper", "key_hash"]
+  "functions/all.sql": ["look", "buy", "purge", "_helper", "key_hash", "check"]
     .map(
       (name) => `create or replace function shop.${name}() returns int language sql
-        ${name === "look" || name === "key_hash" ? "stable" : "volatile"}
+        ${["look", "key_hash", "check"].includes(name) ? "stable" : "volatile"}
         security definer set search_path = pg_catalog, pg_temp as $$ select 1 $$;`,
     )
     .join("\n"),
 };
 const manifest = {
   schema: "shop",
-  functions: Object.fromEntries(["look", "buy", "purge", "_helper", "key_hash"].map((name) => [`${name}()`, {}])),
+  functions: Object.fromEntries(["look", "buy", "purge", "_helper", "key_hash", '"check"'].map((name) => [`${name}()`, {}])),
 };
 const access = { admin: ["purge"], secret: ["key_hash"], buyer: ["buy"] };
 const shop = (release: string, changed = files) =>
@@ -50,10 +50,10 @@ test("PUBLIC may do nothing with a module", async () => {
 });
 
 test.each([
-  ["view", ["look"]],
-  ["use", ["buy", "key_hash", "look"]],
-  ["read", ["buy", "key_hash", "look"]],
-  ["admin", ["buy", "key_hash", "look", "purge"]],
+  ["view", ["check", "look"]],
+  ["use", ["buy", "check", "key_hash", "look"]],
+  ["read", ["buy", "check", "key_hash", "look"]],
+  ["admin", ["buy", "check", "key_hash", "look", "purge"]],
   ["buyer", ["buy"]],
 ])("%s lets a role call %j, whatever it could before", async (access, functions) => {
   await grant("admin");
@@ -112,7 +112,7 @@ test("grants survive a migration that drops and makes a function again", async (
   await grant("use");
   await db.query("drop function shop.buy(); create function shop.buy() returns int language sql as 'select 2'");
   await db.query("update howdah.modules set manifest = manifest where module = 'shop'; select howdah.apply_grants()");
-  expect(await mayCall()).toEqual(["buy", "key_hash", "look"]);
+  expect(await mayCall()).toEqual(["buy", "check", "key_hash", "look"]);
 });
 
 test("revoke_module takes everything and says whether there was something to take", async () => {

@@ -157,7 +157,7 @@ begin
             or exists (
               select 1
               from jsonb_object_keys(v_module.functions) f
-              where split_part(f, '(', 1) = p.proname
+              where split_part(f, '(', 1) = quote_ident(p.proname)
             )
           )
           and howdah._is_granted(v_module.access, p.proname, p.provolatile <> 'v', v_grant.access)

@@ -5,24 +5,41 @@ import { type Mention, mentions, type Node, nodes, parseExpression, type Source,
 export const qualifiedNames: Rule = {
   name: "qualified-names",
   says: "all SQL names relations, functions and types with their schema, unless they are in pg_catalog",
-  check: (subject) => [
-    ...subject.sources.flatMap(({ object, error }) => (error === undefined ? [] : [{ object, problem: error }])),
-    ...whereNames(
-      subject,
-      ({ schema, name }) => schema === undefined && !subject.catalog.builtIn.has(name) && /^\w/.test(name),
-      ({ kind, name }) => `names ${kind} ${name} without its schema`,
-    ),
-  ],
+  check: (subject) => {
+    const transitions = transitionTables(subject);
+    return [
+      ...subject.sources.flatMap(({ object, error }) => (error === undefined ? [] : [{ object, problem: error }])),
+      ...whereNames(
+        subject,
+        ({ kind, schema, name }) =>
+          schema === undefined &&
+          !subject.catalog.builtIn.has(name) &&
+          /^\w/.test(name) &&
+          !(kind === "relation" && transitions.has(name)),
+        ({ kind, name }) => `names ${kind} ${name} without its schema`,
+      ),
+    ];
+  },
 };
+
+/** The names that triggers give to the rows that a statement changed; they belong to no schema. */
+const transitionTables = ({ sources }: Subject): Set<string> =>
+  new Set(
+    sources.flatMap(({ trees }) =>
+      trees.flatMap((tree) => [...nodes(tree, "TriggerTransition")].map(({ name }) => String(name))),
+    ),
+  );
 
 export const otherModules: Rule = {
   name: "other-modules",
   says: "no SQL names another module than howdah",
   check: (subject) => {
-    const known = [subject.module.name, "howdah", "pg_catalog", "information_schema"];
+    const { name: own } = subject.module;
+    const known = [own, "howdah", "pg_catalog", "information_schema"];
     return whereNames(
       subject,
-      ({ schema }) => schema !== undefined && !known.includes(schema),
+      // A module may have further schemas, such as one for code that it generates: `authz_rt`.
+      ({ schema }) => schema !== undefined && !known.includes(schema) && !schema.startsWith(`${own}_`),
       ({ kind, schema, name }) => `names ${kind} ${kind === "schema" ? name : `${schema}.${name}`}`,
     );
   },

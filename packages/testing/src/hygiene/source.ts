@@ -50,8 +50,10 @@ function attempt(object: string, parse: () => Omit<Source, "object">): Source {
 function parseFunction(f: SqlFunction): Omit<Source, "object"> {
   if (f.language === "sql") return { trees: [parseSync(f.body)] };
   if (f.language !== "plpgsql") return { trees: [] };
-  // The parser has no catalog: it takes a row type for a scalar if it is marked as one, and for a record if it is not.
-  const plpgsql: unknown = parsePlPgSQLSync(f.definition.replace(/%rowtype/gi, ""));
+  // The parser has no catalog: it takes a row type for a scalar if it is marked as one, and for a record if it is not, and it
+  // cannot return an array of records.
+  const definition = f.definition.replace(/%rowtype/gi, "").replace(/^( RETURNS )\S+\[\]/m, "$1text[]");
+  const plpgsql: unknown = parsePlPgSQLSync(definition);
   const expressions = [...nodes(plpgsql, "PLpgSQL_expr")].map((node) => parseExpression(node));
   const types = [...nodes(plpgsql, "PLpgSQL_type")].map((node) => parseType(String(node.typname)));
   return { trees: [...expressions, ...types], plpgsql };

@@ -29,6 +29,9 @@ function styleProblems(text: string): string[] {
   return problems;
 }
 
-/** SQL with blanks within comments, strings and quoted names; bodies between dollars are code like any other. */
+/** SQL with blanks within comments, strings, quoted names and slots of format(); bodies between dollars are code like any other. */
 const blanked = (text: string): string =>
-  text.replace(/--[^\n]*|'(?:[^']|'')*'|"[^"]*"/g, ([first = "", ...rest]) => first + rest.join("").replace(/./g, " "));
+  text.replace(
+    /--[^\n]*|'(?:[^']|'')*'|"[^"]*"|%(?:\d\$)?[IL]/g,
+    ([first = "", ...rest]) => first + rest.join("").replace(/./g, " "),
+  );
