@@ -69,8 +69,8 @@ comment on function authz.list_audit_events(text, jsonb, int, timestamptz, bigin
 
 p_namespace    the tenant
 p_filter       an object with any of event_type, actor_id, request_id, on_behalf_of, resource_type,
-               resource_id, relation, subject_type, subject_id, subject_relation and tuple_id, all of
-               which must fit
+               resource_id, relation, subject_type, subject_id, subject_relation and tuple_id; all
+               must fit
 p_limit        how many at most, 1 to 1,000
 p_before_time  go on after a page: event_time of its last row, with microseconds or without
 p_before_id    go on after a page: id of its last row

@@ -43,7 +43,8 @@ p_namespace      the tenant; only administrators write to global
 Returns          how many tuples were created; those that were there lose their expiry and condition
 Errors           those of write_tuple, and authz.array_element_invalid, batch_too_large (22023),
                  bulk_group_membership, bulk_parent_relation (0A000)
-Example          select authz.write_tuples_bulk(''doc'', ''1'', ''read'', ''user'', ''{ann,bob}'', ''acme'');';
+Example          select authz.write_tuples_bulk(
+                   ''doc'', ''1'', ''read'', ''user'', ''{ann,bob}'', ''acme'');';
 
 create or replace function authz.grant_to_resources_bulk(
   p_resource_type text,
@@ -86,7 +87,8 @@ Returns             how many tuples were created; those that were there lose the
                     condition
 Errors              those of write_tuple, and authz.array_element_invalid, batch_too_large (22023),
                     bulk_group_membership, bulk_parent_relation (0A000)
-Example             select authz.grant_to_resources_bulk(''doc'', ''{1,2}'', ''read'', ''user'', ''ann'');';
+Example             select authz.grant_to_resources_bulk(
+                      ''doc'', ''{1,2}'', ''read'', ''user'', ''ann'');';
 
 create or replace function authz._write_bulk(
   p_namespace text,

@@ -78,7 +78,8 @@ comment on column authz.programs.last_used_at is
   'When a namespace last began or ceased to answer by it';
 
 comment on table authz.roles is
-  'Names of roles, to catch misspelt ones; who has a role is a tuple. Those of global hold for all.';
+  'Names of roles, to catch misspelt ones; who has a role is a tuple. Those of global hold for
+all.';
 comment on column authz.roles.namespace is 'The tenant, or global';
 comment on column authz.roles.slug is 'The name';
 comment on column authz.roles.label is 'The name as people read it';

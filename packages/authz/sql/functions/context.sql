@@ -57,8 +57,8 @@ end
 $$;
 
 comment on function authz.set_viewer(text, text) is
-'Say which subject reads in the rest of this transaction: row-level security then shows it the tuples
-of every namespace that name it as their subject, and lets it delete them.
+'Say which subject reads in the rest of this transaction: row-level security then shows it those
+tuples of every namespace that name it as their subject, and lets it delete them.
 
 A role that reads the table needs rights on it beside that. Like the pin to a tenant this guards
 against mistakes, not against hostile SQL. Set for a whole session, the settings authz.viewer_type

@@ -36,7 +36,8 @@ Returns             true if the tuple was there, even if it had expired
 Errors              authz.identifier_null, id_null (22004), identifier_empty, id_empty (22026),
                     identifier_too_long, id_too_long (22001), identifier_format, id_invalid_chars,
                     id_whitespace (22023), global_write_denied, tenant_mismatch (42501)
-Example             select authz.delete_tuple(''doc'', ''1'', ''read'', ''team'', ''eng'', ''member'', ''acme'');';
+Example             select authz.delete_tuple(
+                      ''doc'', ''1'', ''read'', ''team'', ''eng'', ''member'', ''acme'');';
 
 create or replace function authz.delete(
   p_resource_type text,
@@ -70,7 +71,8 @@ p_subject_id     the subject
 p_namespace      the tenant; only administrators write to global
 Returns          true if the tuple was there, even if it had expired
 Errors           those of delete_tuple
-Example          select authz.delete(''document'', ''1'', ''editor'', ''user'', ''ann'', ''acme'');';
+Example          select authz.delete(
+                   ''document'', ''1'', ''editor'', ''user'', ''ann'', ''acme'');';
 
 create or replace function authz._delete(
   p_resource_type text,

@@ -47,7 +47,8 @@ Errors           authz.identifier_null, id_null (22004), identifier_empty, id_em
                  identifier_too_long, id_too_long (22001), identifier_format, id_invalid_chars,
                  id_whitespace (22023), expiration_future (23514), cycle_group, cycle_resource
                  (PK001), global_write_denied, tenant_mismatch (42501)
-Example          select authz.set_expiration(''doc'', ''1'', ''read'', ''user'', ''ann'', now() + ''1 day'');';
+Example          select authz.set_expiration(
+                   ''doc'', ''1'', ''read'', ''user'', ''ann'', now() + ''1 day'');';
 
 create or replace function authz.clear_expiration(
   p_resource_type text,
@@ -81,7 +82,8 @@ p_subject_id     the subject
 p_namespace      the tenant; only administrators write to global
 Returns          true if there is such a grant, also one that had expired
 Errors           those of set_expiration, but for expiration_future
-Example          select authz.clear_expiration(''doc'', ''1'', ''read'', ''user'', ''ann'', ''acme'');';
+Example          select authz.clear_expiration(
+                   ''doc'', ''1'', ''read'', ''user'', ''ann'', ''acme'');';
 
 create or replace function authz.extend_expiration(
   p_resource_type text,
@@ -141,7 +143,8 @@ p_namespace      the tenant; only administrators write to global
 Returns          the new expiry, the latest one if the grant has several tuples
 Errors           those of set_expiration, and authz.interval_not_positive, grant_no_expiration
                  (22023), grant_not_found (P0002)
-Example          select authz.extend_expiration(''doc'', ''1'', ''read'', ''user'', ''ann'', ''7 days'');';
+Example          select authz.extend_expiration(
+                   ''doc'', ''1'', ''read'', ''user'', ''ann'', ''7 days'');';
 
 create or replace function authz._set_expiration(
   p_resource_type text,

@@ -153,7 +153,8 @@ p_cursor             go on after a page: a JSON array of created_at, namespace, 
 Returns              namespace, resource_id, relation, created_at and expires_at of each
 Errors               authz.viewer_mismatch, tenant_mismatch (42501), limit_too_large, not_positive,
                      predicate_invalid (22023), and those of check for malformed names
-Example              select * from authz.list_external_resources(''user'', ''ann'', ''doc'', ''read'', ''acme'');';
+Example              select * from authz.list_external_resources(
+                       ''user'', ''ann'', ''doc'', ''read'', ''acme'');';
 
 create or replace function authz._check_viewer(p_subject_type text, p_subject_id text)
 returns void

@@ -1,9 +1,10 @@
 -- Hierarchy: rules by which one permission on a type implies another, such as admin write and write
 -- read.
 --
--- Rules of namespace global hold for all tenants, and each tenant may add its own. What follows from
--- them is kept in permission_closure by a trigger: the rows of global say what global rules imply,
--- and a tenant has rows for those types only for which it has rules of its own; they unite both.
+-- Rules of namespace global hold for all tenants, and each tenant may add its own. What follows
+-- from them is kept in permission_closure by a trigger: the rows of global say what global rules
+-- imply, and a tenant has rows for those types only for which it has rules of its own; they unite
+-- both.
 --
 -- Who changes a rule locks the type in its namespace, so that two changes at once cannot each miss
 -- the other's rule. A tenant's change shares a second lock with those of other tenants, which a
@@ -269,4 +270,4 @@ end
 $$;
 
 comment on function authz._refresh_closure(text, text) is
-'Compute the closure of a type anew: that of a tenant, or of global and all tenants with own rules.';
+'Compute the closure of a type anew: that of a tenant, or of global and all tenants with rules.';

@@ -50,8 +50,8 @@ end
 $$;
 
 comment on function authz.maintain(interval) is
-'Do what keeps this module in shape: delete expired tuples of all tenants, make the partitions of the
-audit, drop compiled models that nobody has used for a week.
+'Do what keeps this module in shape: delete expired tuples of all tenants, make the partitions of
+the audit, drop compiled models that nobody has used for a week.
 
 howdah.maintain calls it; one caller works at a time.
 p_budget     how long it may take, about

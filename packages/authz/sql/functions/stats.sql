@@ -67,7 +67,7 @@ begin
     where to_regclass('authz.' || authz._audit_partition(howdah.now())) is null
     union all
     select 4, 'model_violation', 'warning',
-      format('%s tuples are not allowed by the active model and grant nothing, such as %s:%s#%s@%s:%s',
+      format('the active model forbids %s tuples, which grant nothing, such as %s:%s#%s@%s:%s',
         count(*), min(v.first[1]), min(v.first[2]), min(v.first[3]), min(v.first[4]),
         min(v.first[5]))
     from (
@@ -83,8 +83,9 @@ end
 $$;
 
 comment on function authz.verify_integrity(text) is
-'What is not as it should be in a tenant: cycles that two sessions made at once under REPEATABLE READ
-or that plain SQL wrote, tuples that the active model does not allow, months without a partition.
+'What is not as it should be in a tenant: cycles that two sessions made at once under REPEATABLE
+READ or that plain SQL wrote, tuples that the active model does not allow, a month without a
+partition.
 
 A cycle breaks nothing: checks end on it, and those in it contain each other.
 p_namespace  the tenant

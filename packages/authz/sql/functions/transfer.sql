@@ -127,4 +127,5 @@ p_namespace          the tenant; only administrators write to global
 Returns              true if the first subject had the grant; false if it did not, or if the grant
                      has expired, or if another transfer was faster
 Errors               those of write_tuple
-Example              select authz.transfer_tuple(''doc'', ''1'', ''owner'', ''user'', ''ann'', ''user'', ''bob'');';
+Example              select authz.transfer_tuple(
+                       ''doc'', ''1'', ''owner'', ''user'', ''ann'', ''user'', ''bob'');';

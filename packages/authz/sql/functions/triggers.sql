@@ -2,8 +2,8 @@
 --
 -- Ids are compared byte by byte, so each is stored in NFC, and beside it the spelling that its
 -- writer used, for those who read it. Every change of a tuple or of a rule leaves an event in the
--- same transaction; a statement writes the events of all rows that it made or deleted at once. What a rule implies is kept in
--- permission_closure, so that a check reads one row and walks no rules.
+-- same transaction; the events of all rows that a statement made or deleted are written at once.
+-- What rules imply is kept in permission_closure, so that a check reads one row and walks none.
 --
 -- The functions run as the owner of the module: whoever may write to a table need not be able to
 -- write to those that follow from it.
@@ -118,7 +118,8 @@ begin
   else
     perform authz._audit_tuple('tuple_updated', new, jsonb_build_object('old',
       jsonb_build_object('expires_at', old.expires_at)
-        || coalesce(authz._tuple_detail(old.condition_name, old.condition_context, null, null), '{}')
+        || coalesce(
+          authz._tuple_detail(old.condition_name, old.condition_context, null, null), '{}')
     ));
   end if;
   return null;

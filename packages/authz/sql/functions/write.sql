@@ -60,7 +60,8 @@ Errors               authz.identifier_null, id_null (22004), identifier_empty, i
                      condition_unknown, condition_invalid (22023), expiration_future (23514),
                      self_membership, cycle_group, self_parent, cycle_resource (PK001),
                      global_write_denied, tenant_mismatch (42501)
-Example              select authz.write_tuple(''doc'', ''1'', ''read'', ''team'', ''eng'', ''member'', ''acme'');';
+Example              select authz.write_tuple(
+                       ''doc'', ''1'', ''read'', ''team'', ''eng'', ''member'', ''acme'');';
 
 create or replace function authz.write(
   p_resource_type text,

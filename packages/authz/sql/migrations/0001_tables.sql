@@ -2,7 +2,7 @@
 --
 -- One store of tuples serves everything: what applications grant, how resources nest, who is in
 -- which group, and roles. A tuple reads "subject has relation on resource". Everything else here is
--- rules about tuples (hierarchy, models), names (roles, permissions), or the record of what changed.
+-- rules about tuples (hierarchy, models), names (roles, permissions), or a record of what changed.
 --
 -- Names compare byte by byte (collation "C"), because walks over text keys are then as fast as over
 -- numbers, and equal only if they are equal after NFC, which a trigger sees to.
