@@ -91,10 +91,10 @@ const treePlan = fc.letrec<{ tree: RewritePlan }>((tie) => ({
   tree: fc.oneof(
     { depthSize: "small", maxDepth: 3, withCrossShrink: true },
     leafPlan,
-    fc.record({ kind: fc.constant("union" as const), children: fc.array(tie("tree"), { minLength: 2, maxLength: 3 }) }),
+    fc.record({ kind: fc.constant("union" as const), children: fc.array(tie("tree"), { minLength: 2, maxLength: 2 }) }),
     fc.record({
       kind: fc.constant("intersection" as const),
-      children: fc.array(tie("tree"), { minLength: 2, maxLength: 3 }),
+      children: fc.array(tie("tree"), { minLength: 2, maxLength: 2 }),
     }),
     fc.record({ kind: fc.constant("difference" as const), children: fc.tuple(tie("tree"), tie("tree")) }),
   ),
@@ -117,7 +117,7 @@ const typePlan: fc.Arbitrary<TypePlan> = fc.record({
   parents: fc.array(fc.record({ type: number, condition: conditionNumber }), { maxLength: 3 }),
   relations: fc.array(
     fc.record({ rewrite: rewritePlan, restrictions: fc.array(restrictionPlan, { minLength: 1, maxLength: 3 }) }),
-    { minLength: 1, maxLength: 4 },
+    { minLength: 1, maxLength: 3 },
   ),
 });
 
@@ -129,10 +129,10 @@ function distinct<T>(list: T[]): T[] {
   return [...seen.values()];
 }
 
-/** The model of a plan: type user, then group, folder and document with the relations parent (if any), a, b, c and d. */
+/** The model of a plan: type user, then group, folder and document with the relations parent (if any), a, b and c. */
 function modelOf(plans: TypePlan[]): Model {
   const objects = ["group", "folder", "document"].slice(0, plans.length);
-  const names = plans.map(({ relations }) => ["a", "b", "c", "d"].slice(0, relations.length));
+  const names = plans.map(({ relations }) => ["a", "b", "c"].slice(0, relations.length));
   const used = new Set<string>();
   const conditioned = (index: number | null): { condition?: string } => {
     if (index === null) return {};
@@ -327,7 +327,10 @@ function worldOf(model: Model, plan: WorldPlan, isContextual: boolean): World {
 export const modelCase = (worlds: number): fc.Arbitrary<Case> =>
   fc
     .record({
-      types: fc.array(typePlan, { minLength: 1, maxLength: 3, size: "max" }),
+      types: fc.oneof(
+        fc.array(typePlan, { minLength: 1, maxLength: 2, size: "max" }),
+        fc.array(typePlan, { minLength: 1, maxLength: 3, size: "max" }),
+      ),
       worlds: fc.array(worldPlan, { minLength: 1, maxLength: worlds, size: "max" }),
       isContextual: fc.boolean(),
     })
