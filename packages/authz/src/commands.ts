@@ -5,7 +5,8 @@ import { check } from "./functions.ts";
 import { modelCommands } from "./model-commands.ts";
 import { Rbac } from "./rbac.ts";
 
-const namespace = z.string().default("default").describe("the tenant; global for all of them");
+const namespace = z.string().default("default").describe("the tenant");
+const registry = namespace.describe("the tenant; global for all of them");
 const label = z.string().optional().describe("its name for people");
 const description = z.string().optional().describe("what it is for");
 const role = z.string().describe("a role");
@@ -32,7 +33,12 @@ export const commands: readonly Command[] = [
   defineCommand({
     path: "perms create <slug>",
     summary: "register a permission",
-    options: z.object({ slug: z.string().describe("its name, such as posts:write"), namespace, label, description }),
+    options: z.object({
+      slug: z.string().describe("its name, such as posts:write"),
+      namespace: registry,
+      label,
+      description,
+    }),
     run: async (db, { slug, namespace, ...options }) => ({
       created: await new Rbac(db, { namespace }).createPermission(slug, options),
     }),
@@ -40,7 +46,7 @@ export const commands: readonly Command[] = [
   defineCommand({
     path: "perms delete <slug>",
     summary: "delete a permission, and take it from everyone",
-    options: z.object({ slug: permission, namespace }),
+    options: z.object({ slug: permission, namespace: registry }),
     confirm: ({ slug, namespace }) =>
       `Delete permission ${slug} of ${namespace}, and take it from everyone who has it?`,
     run: async (db, { slug, namespace }) => ({
@@ -56,7 +62,12 @@ export const commands: readonly Command[] = [
   defineCommand({
     path: "roles create <slug>",
     summary: "register a role",
-    options: z.object({ slug: z.string().describe("its name, such as editor"), namespace, label, description }),
+    options: z.object({
+      slug: z.string().describe("its name, such as editor"),
+      namespace: registry,
+      label,
+      description,
+    }),
     run: async (db, { slug, namespace, ...options }) => ({
       created: await new Rbac(db, { namespace }).createRole(slug, options),
     }),
@@ -64,7 +75,7 @@ export const commands: readonly Command[] = [
   defineCommand({
     path: "roles delete <slug>",
     summary: "delete a role, and take it from everyone",
-    options: z.object({ slug: role, namespace }),
+    options: z.object({ slug: role, namespace: registry }),
     confirm: ({ slug, namespace }) => `Delete role ${slug} of ${namespace}, and take it from everyone who holds it?`,
     run: async (db, { slug, namespace }) => ({ deleted: await new Rbac(db, { namespace }).deleteRole(slug) }),
   }),
@@ -86,7 +97,7 @@ export const commands: readonly Command[] = [
   defineCommand({
     path: "roles grant <role> <permission>",
     summary: "give a permission to a role",
-    options: z.object({ role, permission, namespace }),
+    options: z.object({ role, permission, namespace: registry }),
     run: async (db, { role, permission, namespace }) => ({
       granted: await new Rbac(db, { namespace }).grantRolePermission(role, permission),
     }),
@@ -94,7 +105,7 @@ export const commands: readonly Command[] = [
   defineCommand({
     path: "roles revoke <role> <permission>",
     summary: "take a permission from a role",
-    options: z.object({ role, permission, namespace }),
+    options: z.object({ role, permission, namespace: registry }),
     run: async (db, { role, permission, namespace }) => ({
       revoked: await new Rbac(db, { namespace }).revokeRolePermission(role, permission),
     }),
