@@ -264,6 +264,11 @@ describe("assignments", () => {
     await refuses(call(name, "user", "x".repeat(1025), slug, "acme"), "id_too_long 22001");
   });
 
+  test("a group whose members hold a role cannot hold it itself", async () => {
+    await db.query("select authz.write_tuple('team', 'eng', 'member', 'rbac_role', 'editor', 'member', 'acme')");
+    await refuses(call("assign_role", "team", "eng", "editor", "acme"), "cycle_group PK001");
+  });
+
   test("a condition makes no assignment", async () => {
     await db.query(
       `insert into authz.tuples (namespace, resource_type, resource_id, relation, subject_type, subject_id, condition_name)
@@ -455,6 +460,18 @@ describe("deletion", () => {
        where not exists (select from authz.roles r where r.namespace = t.namespace and r.slug = t.resource_id)`,
     );
     expect(orphans).toEqual([]);
+  });
+
+  test("what a deleter with an old snapshot cannot see stays behind, and gives nothing", async () => {
+    const deleting = await db.client();
+    await deleting.query("begin isolation level repeatable read");
+    await deleting.query("select count(*) from authz.tuples");
+    await call("assign_role", "user", "ann", "editor", "acme");
+    expect(await hasRole("ann", "editor")).toBe(true);
+    await deleting.query("select authz.delete_role('editor', 'acme')");
+    await deleting.query("commit");
+    expect([await tuples(), await hasRole("ann", "editor")]).toEqual([1, false]);
+    await deleting.end();
   });
 
   test("of many who assign one role to one subject, one changed something", async () => {
