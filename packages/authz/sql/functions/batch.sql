@@ -318,37 +318,40 @@ $$;
 comment on function authz._refuse_any(text, text, jsonb, authz.tuples[], text) is
 'Raise for the first of many tuples that a program refuses, with its code or the given one.';
 
-create or replace function authz._contextual_tuples(p_namespace text, p_tuples jsonb)
-returns setof authz.tuples
+create or replace function authz._read_contextual(
+  p_namespace text,
+  p_tuples jsonb,
+  out contextual authz.tuples[],
+  out size int
+)
 language plpgsql
 stable
 as $$
-declare
-  v_tuples authz.tuples[] := array(
+begin
+  if p_tuples is null or p_tuples in ('null', '[]') then
+    return;
+  end if;
+  contextual := array(
     select t
     from authz._tuples_of(p_namespace, 'contextual_tuples', p_tuples, 100,
       'contextual_tuple_invalid') t
   );
-begin
+  size := cardinality(contextual);
   perform authz._refuse_any(authz._active_program(p_namespace), 'contextual_tuples', p_tuples,
-    v_tuples, 'contextual_tuple_invalid');
-  return query select t.* from unnest(v_tuples) t;
+    contextual, 'contextual_tuple_invalid');
 end
 $$;
 
-comment on function authz._contextual_tuples(text, jsonb) is
-'Tuples that count for one call only, at most 100, checked as if they were written. They have no
-id.';
+comment on function authz._read_contextual(text, jsonb) is
+'Tuples that count for one call only, at most 100, checked as if they were written; nulls if there
+are none. They have no id.';
 
 create or replace function authz._contextual(p_namespace text, p_tuples jsonb)
 returns authz.tuples[]
 language sql
 stable
 as $$
-  select case
-    when p_tuples is not null and p_tuples not in ('null', '[]')
-      then array(select t from authz._contextual_tuples(p_namespace, p_tuples) t)
-  end
+  select (authz._read_contextual(p_namespace, p_tuples)).contextual
 $$;
 
 comment on function authz._contextual(text, jsonb) is

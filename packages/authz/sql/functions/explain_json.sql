@@ -33,8 +33,8 @@ create or replace function authz._tuple_text(
 language sql
 immutable
 as $$
-  select concat(p_resource_type, ':', p_resource_id, '#', p_relation, '@', p_subject_type, ':',
-    p_subject_id, '#' || p_subject_relation)
+  select p_resource_type || ':' || p_resource_id || '#' || p_relation || '@' || p_subject_type
+    || ':' || p_subject_id || coalesce('#' || p_subject_relation, '')
 $$;
 
 comment on function authz._tuple_text(text, text, text, text, text, text) is
@@ -42,7 +42,7 @@ comment on function authz._tuple_text(text, text, text, text, text, text) is
 
 create or replace function authz._tuple_node(p_tuple authz.tuples) returns jsonb
 language sql
-immutable
+stable
 as $$
   select jsonb_strip_nulls(jsonb_build_object(
     'operator', 'tuple',
@@ -118,29 +118,40 @@ comment on function authz._condition_value(text, text, jsonb, jsonb, jsonb, json
 'The value of a condition, and if it is unknown the parameters that are missing or ill-typed.';
 
 create or replace function authz._smallest(p_sets jsonb) returns jsonb
-language sql
+language plpgsql
 immutable
 as $$
-  select coalesce(jsonb_agg(s.tuples order by jsonb_array_length(s.tuples), s.tuples), '[]')
-  from (
-    select distinct e as tuples, jsonb_array_length(e) as size
-    from jsonb_array_elements(p_sets) e
-    order by size, tuples
-    limit 5
-  ) s
+begin
+  if jsonb_array_length(p_sets) < 2 then
+    return p_sets;
+  end if;
+  return (
+    select jsonb_agg(s.tuples order by s.size, s.tuples)
+    from (
+      select distinct e as tuples, jsonb_array_length(e) as size
+      from jsonb_array_elements(p_sets) e
+      order by size, tuples
+      limit 5
+    ) s
+  );
+end
 $$;
 
 comment on function authz._smallest(jsonb) is 'The five smallest of several sets of tuples.';
 
 create or replace function authz._combined(p_a jsonb, p_b jsonb) returns jsonb
-language sql
+language plpgsql
 immutable
 as $$
-  select authz._smallest(coalesce(jsonb_agg((
-    select coalesce(jsonb_agg(distinct t order by t), '[]')
-    from jsonb_array_elements(a || b) t
-  )), '[]'))
-  from jsonb_array_elements(p_a) a, jsonb_array_elements(p_b) b
+begin
+  return authz._smallest((
+    select coalesce(jsonb_agg((
+      select coalesce(jsonb_agg(distinct t order by t), '[]')
+      from jsonb_array_elements(a || b) t
+    )), '[]')
+    from jsonb_array_elements(p_a) a, jsonb_array_elements(p_b) b
+  ));
+end
 $$;
 
 comment on function authz._combined(jsonb, jsonb) is
