@@ -19,9 +19,12 @@ export interface Context {
   request(node: Node, name: NodeFunction): void;
 }
 
+/** The contextual tuples as rows. */
+export const contextualRows = "select * from unnest(p_contextual)";
+
 /** What stands in `from` for the tuples. */
 export const source = ({ isContextual }: Context): string =>
-  isContextual ? "(table authz.tuples union all select * from unnest(p_contextual))" : "authz.tuples";
+  isContextual ? `(table authz.tuples union all ${contextualRows})` : "authz.tuples";
 
 /** The name of a function of a node. */
 export function functionName(context: Context, node: Node, name: NodeFunction): string {

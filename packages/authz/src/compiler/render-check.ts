@@ -264,11 +264,12 @@ function searchAbove(context: Context, root: Kind, input: SearchInput): Search |
         : `array_agg(f.${name}) filter (where f.${name} is not null)`,
     );
     const variables = columns.map((name) => `v_${name}`);
-    return [
-      `${sets.text}select ${results.join(",\n  ")}`,
+    const query = [
+      `select ${results.join(",\n  ")}`,
       `into ${variables.join(", ")}`,
       `${block("from", combine(selects, "union all"), " f")};`,
-    ].join("\n");
+    ];
+    return sets.statement(query.join("\n"));
   }
 
   /** The kinds of which the subject's memberships can lead to what is awaited. */
@@ -310,7 +311,7 @@ function searchAbove(context: Context, root: Kind, input: SearchInput): Search |
       const some = kinds.map((kind) => `${heldName(kind)} <> '{}'`).join(" or ");
       statements.push(
         when(
-          `${kinds.length > 1 ? `(${some})` : some} and ${block("exists", sets.text + combine(met, "union all"))}`,
+          `${kinds.length > 1 ? `(${some})` : some} and ${block("exists", sets.statement(combine(met, "union all")))}`,
           granted,
         ),
       );

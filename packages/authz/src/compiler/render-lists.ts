@@ -7,16 +7,16 @@ import type { Node } from "./graph.ts";
 import { inTwoPasses, isAsked, refuseTypes } from "./render-check.ts";
 import { type Routine, when } from "./routine.ts";
 import {
-  edgeConditions,
   edgeScans,
   grantConditions,
   grantedConditions,
   grantScans,
+  linkConditions,
   scan,
   type Unknown,
 } from "./scan.ts";
 import { makeSets, probe, type Sets, stepsDown, stepsUp } from "./sets.ts";
-import { block, combine, indent, type Select, select } from "./sql.ts";
+import { block, combine, literal, oneOf, type Select, select, where } from "./sql.ts";
 
 /** Asking for no more ids than this is cheaper one by one. */
 const few = 8;
@@ -106,12 +106,14 @@ function statement(context: Context, node: Node, { sets, ids, only }: Statement,
     "union",
   );
   const from = `${block("from", found, " f")}${only === undefined ? "" : `\nwhere ${only}`}`;
-  if (isCertain) {
-    return { body: [...prelude, `return query\n${sets?.text ?? ""}select f.id, true\n${from};`].join("\n") };
-  }
+  const query = (columns: string): string => {
+    const text = `select ${columns}\n${from}`;
+    return sets === undefined ? text : sets.statement(text);
+  };
+  if (isCertain) return { body: [...prelude, `return query\n${query("f.id, true")};`].join("\n") };
   const sure = isSure === "" ? "not v_lenient" : `not v_lenient or ${isSure}`;
   const stages = [
-    `v_found := ${block("array", `${sets?.text ?? ""}select f.id\n${from}`, ";")}`,
+    `v_found := ${block("array", query("f.id"), ";")}`,
     "return query",
     `select w.id, case when ${sure} then true end`,
     "from unnest(v_found) w (id)",
@@ -187,27 +189,30 @@ function filterStatement(context: Context, root: Kind, unknown: Unknown): Statem
     stepsUp(context, closed, unknown),
   );
 
-  const given = "unnest(p_resource_ids) i (id)";
-  const at = { type: node.type, resourceId: "i.id", unknown };
-  const granted = grantScans(root).map((grants) =>
-    select(scan(context, "", grantedConditions(context, grants, types, at))),
-  );
+  // An array in a condition makes one scan of the index, however many ids there are; so all edges are read at once.
+  const at = { type: node.type, resourceId: "any (p_resource_ids)", unknown };
+  const edges = edgeScans(root);
+  if (edges.length > 0) sets.add(linksOf(context, root, at));
   return {
     sets,
     ids: [
-      ...(granted.length === 0
-        ? []
-        : [
-            {
-              id: "i.id",
-              rest: `from ${given}\nwhere p_subject_relation is null\n  and ${indent(block("exists", `${combine(granted, "union all")}\noffset 0`)).trimStart()}`,
-            },
-          ]),
+      ...grantScans(root).map((grants) => {
+        const conditions = ["p_subject_relation is null"];
+        if (grants.to !== "subject") {
+          conditions.push(...grantedConditions(context, grants, types, at));
+          return scan(context, "t.resource_id", conditions);
+        }
+        // What is granted to one subject is little, so this is read whole.
+        conditions.push(...grantedConditions(context, grants, types, { type: node.type, unknown }));
+        const granted = `${select(scan(context, "t.resource_id", conditions))}\noffset 0`;
+        const given = "join unnest(p_resource_ids) i (id) on i.id = g.resource_id";
+        return { id: "g.resource_id", rest: `${block("from", granted, " g")}\n${given}` };
+      }),
       ...(names.length === 0
         ? []
         : [
             {
-              id: "p_subject_id",
+              id: `p_subject_id collate "C"`,
               rest: `where ${isAsked(node.type, names)}\n  and p_subject_id = any (p_resource_ids)`,
             },
           ]),
@@ -215,23 +220,45 @@ function filterStatement(context: Context, root: Kind, unknown: Unknown): Statem
         id: "l.resource_id",
         rest: `from ${call(context, leaf, "filter")} l${counted(context, leaf, unknown)}`,
       })),
-      ...edgeScans(root).map((edge) => {
+      ...edges.map((edge) => {
         const target = analysis.kindOf(edge.target);
-        const found = scan(context, "t.subject_id", edgeConditions(context, edge, at));
-        const probed = probe({ from: given, conditions: [] }, found);
+        const conditions = linkConditions(context, edge, at);
         if (closed.includes(target)) {
-          const { from, conditions } = sets.read(target, "w");
-          return { id: "i.id", rest: `${probed}\njoin ${from} on ${["w.id = e.id", ...conditions].join(" and ")}` };
+          const { from, conditions: picked } = sets.read(target, "w");
+          const on = ["w.id = t.subject_id", ...picked].join(" and ");
+          return { id: "t.resource_id", rest: `from links t\njoin ${from} on ${on}\n${where(conditions)}` };
         }
-        const ids = block("array", `select distinct e.id\n${probed}`);
+        const ids = block("array", `select distinct t.subject_id\nfrom links t\n${where(conditions)}`);
         const allowed = call(context, edge.target, "filter", { p_resource_ids: ids });
+        const count = counted(context, edge.target, unknown).replace("\nwhere ", "");
         return {
-          id: "i.id",
-          rest: `${probed}\njoin ${allowed} l on l.resource_id = e.id${counted(context, edge.target, unknown)}`,
+          id: "t.resource_id",
+          rest: [
+            "from links t",
+            `join ${allowed} l on l.resource_id = t.subject_id`,
+            where([...conditions, ...(count === "" ? [] : [count])]),
+          ].join("\n"),
         };
       }),
     ],
   };
+}
+
+/** The tuples of the given objects that lead to others. */
+function linksOf(context: Context, { node, edges }: Kind, at: { resourceId: string }): string {
+  const unique = (items: string[]): string[] => [...new Set(items)];
+  const columns = ["resource_id", "relation", "subject_type", "subject_id", "subject_relation", "condition_name"];
+  if (edges.some(({ condition }) => condition !== null)) columns.push("condition_context");
+  const links = scan(context, columns.map((column) => `t.${column}`).join(", "), [
+    "t.namespace = p_namespace",
+    `t.resource_type = ${literal(node.type)}`,
+    `t.resource_id = ${at.resourceId}`,
+    `t.relation ${oneOf(unique(edges.map(({ relation }) => relation)))}`,
+    `t.subject_type ${oneOf(unique(edges.map(({ subjectType }) => subjectType)))}`,
+    "t.subject_id <> '*'",
+    "(t.expires_at is null or t.expires_at > howdah.now())",
+  ]);
+  return block("links as materialized", select(links));
 }
 
 /** The subjects that the objects of a kind name. */

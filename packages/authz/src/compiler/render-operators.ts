@@ -27,9 +27,6 @@ export function valueExpression(context: Context, node: Node, given: Given = {})
   return analysis.mayBeUnknown(node) ? `coalesce(${check}::int * 3, 2)` : `${check}::int * 3`;
 }
 
-/** A value as it ends: unknown is null, and a cycle is false. */
-const asBoolean = (value: string): string => `nullif(${value}, 2) = 3`;
-
 /** Whether the subtract does not hold; not true where it loops. */
 function isNot(context: Context, node: Node, given: Given = {}): string {
   if (!context.analysis.mayLoop(node)) return `not ${call(context, node, "check", given)}`;
@@ -93,7 +90,7 @@ function unionValue(context: Context, node: Node): Routine {
           return `select\nfrom ${from}\nwhere ${[...conditions, loops].join("\n  and ")}`;
         }),
     );
-    tests.push(block("exists", sets.text + combine(found, "union all")));
+    tests.push(block("exists", sets.statement(combine(found, "union all"))));
   }
   return {
     variables: [`v_is_granted boolean := ${call(context, node, "check")}`],
@@ -141,9 +138,13 @@ export function unionLoops(context: Context, node: Node): Routine {
   return {
     variables: ["v_sources text[]", "v_targets text[]", "v_count int"],
     body: [
-      `${sets.text}select array_agg(f.source), array_agg(f.target)`,
-      "into v_sources, v_targets",
-      `${block("from", combine(edges, "union all"), " f")};`,
+      sets.statement(
+        [
+          "select array_agg(f.source), array_agg(f.target)",
+          "into v_sources, v_targets",
+          `${block("from", combine(edges, "union all"), " f")};`,
+        ].join("\n"),
+      ),
       "while v_sources is not null loop",
       "  v_count := cardinality(v_sources);",
       "  select array_agg(f.source), array_agg(f.target)",

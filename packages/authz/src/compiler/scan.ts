@@ -139,6 +139,14 @@ export function edgeConditions(
   ];
 }
 
+/** The conditions that pick an edge among tuples that are already read. */
+export function linkConditions(context: Context, { edges, subjectRelation }: EdgeScan, { unknown }: Where): string[] {
+  return [
+    ...formConditions(context, edges, "t", unknown),
+    `t.subject_relation ${subjectRelation === null ? "is null" : `= ${literal(subjectRelation)}`}`,
+  ];
+}
+
 /** Lets through exactly the given forms: a product where they are one, else one line for each group of relations. */
 function formConditions(context: Context, forms: readonly Form[], alias: string, unknown: Unknown): string[] {
   const relations = unique(forms.map(({ relation }) => relation));

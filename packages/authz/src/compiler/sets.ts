@@ -2,7 +2,7 @@
 // recursive one over its ids alone, so it ends on cyclic data and at any depth; where several nodes lead to each other they
 // share a set of (node, id).
 import type { Kind } from "./analyse.ts";
-import type { Context } from "./context.ts";
+import { type Context, contextualRows } from "./context.ts";
 import { components } from "./graph.ts";
 import { type EdgeScan, edgeConditions, edgeScans, scan, type Unknown } from "./scan.ts";
 import { block, combine, indent, literal, type Select, select } from "./sql.ts";
@@ -18,8 +18,10 @@ export interface Step {
 
 /** Sets as text, and how to read each. */
 export interface Sets {
-  /** `with recursive ...`, or nothing. */
-  text: string;
+  /** A statement that reads them: `with ...` and the query. */
+  statement(query: string): string;
+  /** Puts another set behind these. */
+  add(text: string): void;
   /** What stands in `from`, with the condition that picks the kind where several share the set. */
   read(kind: Kind, alias: string): { from: string; conditions: string[] };
 }
@@ -120,5 +122,15 @@ export function makeSets(
     return `${nameOf(group[0] as Kind)} (${columns}) as (\n${indent(combine(parts, "union"))}\n)`;
   });
 
-  return { text: texts.length === 0 ? "" : `with${isRecursive ? " recursive" : ""} ${texts.join(",\n")}\n`, read };
+  return {
+    read,
+    add: (text) => void texts.push(text),
+    statement(query) {
+      if (texts.length === 0) return query;
+      const first = context.isContextual ? [`contextual as materialized (${contextualRows})`] : [];
+      const text = `with${isRecursive ? " recursive" : ""} ${[...first, ...texts].join(",\n")}\n${query}`;
+      // A function would be run again for every probe.
+      return text.replaceAll(` union all ${contextualRows})`, " union all table contextual)");
+    },
+  };
 }
