@@ -5,11 +5,12 @@ import { inRollback, type TestDatabase, testDatabase } from "@howdah/testing";
 import fc, { type RunDetails } from "fast-check";
 import type { PoolClient } from "pg";
 import { afterAll, expect, test } from "vitest";
-import { compileModel } from "../src/compiler/index.ts";
+import { type CompiledModel, compileModel } from "../src/compiler/index.ts";
 import { authzModule } from "../src/module.ts";
 import { type Case, modelCase } from "./oracle/arbitrary.ts";
 import { type Difference, differences } from "./oracle/compare.ts";
 import { dslOf, worldText } from "./oracle/print.ts";
+import { publicDifferences } from "./oracle/public.ts";
 
 let db: TestDatabase;
 let used = 0;
@@ -41,31 +42,53 @@ const parameters = (runs: number): fc.Parameters<[Case]> => ({
   },
 });
 
-function describe(model: Case["model"], found: Difference[]): string {
+function describe({ model, maxDepth }: Case, found: Difference[]): string {
   const [first] = found;
   const wrong = found.filter(({ world }) => world === first?.world);
   const questions = wrong.map(
     ({ question, expected, got }) => `${question}: expected ${expected || "-"}, got ${got || "-"}`,
   );
-  return [dslOf(model), first && worldText(first.world), ...questions.slice(0, 20), JSON.stringify(model)].join("\n\n");
+  return [
+    `max_depth ${maxDepth}`,
+    dslOf(model),
+    first && worldText(first.world),
+    ...questions.slice(0, 20),
+    JSON.stringify(model),
+  ].join("\n\n");
 }
 
-test("A program answers every question as the reference evaluator does", async () => {
-  let worlds = 0;
+type Answered = Awaited<ReturnType<typeof differences>>;
+
+/** Compares with many models, each with some worlds. */
+async function compare(
+  runs: number,
+  worlds: number,
+  differencesOf: (client: PoolClient, program: CompiledModel, one: Case) => Promise<Answered>,
+): Promise<void> {
   let comparisons = 0;
+  let count = 0;
   await fc.assert(
-    fc.asyncProperty(modelCase(12), (one) =>
+    fc.asyncProperty(modelCase(worlds), (one) =>
       inFreshDatabase(async (client) => {
-        const { hash, sql } = compileModel({ model: one.model });
-        await client.query(sql);
-        const answered = await differences(client, `m_${hash.slice(0, 12)}_`, one);
-        if (answered.found.length > 0) throw new Error(describe(one.model, answered.found));
-        worlds += answered.worlds;
+        const { model, maxDepth } = one;
+        const program = compileModel({ model }, maxDepth === undefined ? {} : { maxDepth });
+        const answered = await differencesOf(client, program, one);
+        if (answered.found.length > 0) throw new Error(describe(one, answered.found));
         comparisons += answered.comparisons;
+        count += answered.worlds;
       }),
     ),
-    parameters(80),
+    parameters(runs),
   );
-  console.info(`${comparisons} answers in ${worlds} worlds agree`);
-  expect(worlds).toBeGreaterThan(0);
-});
+  console.info(`${comparisons} answers in ${count} worlds agree`);
+  expect(count).toBeGreaterThan(0);
+}
+
+test("A program answers every question as the reference evaluator does", () =>
+  compare(80, 12, async (client, { hash, sql }, one) => {
+    await client.query(sql);
+    return differences(client, `m_${hash.slice(0, 12)}_`, one);
+  }));
+
+test("The public functions answer as the reference evaluator does", () =>
+  compare(25, 4, (client, program, one) => publicDifferences(client, program, one, 150)));

@@ -18,6 +18,7 @@ export interface World {
 /** One model and several worlds in it. */
 export interface Case {
   model: Model;
+  maxDepth: number | undefined;
   worlds: World[];
 }
 
@@ -333,9 +334,10 @@ export const modelCase = (worlds: number): fc.Arbitrary<Case> =>
       ),
       worlds: fc.array(worldPlan, { minLength: 1, maxLength: worlds, size: "max" }),
       isContextual: fc.boolean(),
+      maxDepth: seldom(fc.integer({ min: 1, max: 4 }), undefined),
     })
-    .map(({ types, worlds, isContextual }) => {
+    .map(({ types, worlds, isContextual, maxDepth }) => {
       const model = modelOf(types);
-      return { model, worlds: worlds.map((plan) => worldOf(model, plan, isContextual)) };
+      return { model, maxDepth, worlds: worlds.map((plan) => worldOf(model, plan, isContextual)) };
     })
     .filter(({ model }) => isPossible(model));

@@ -14,7 +14,7 @@ export interface Difference {
 }
 
 /** A world with the answers that it ought to give. */
-interface Judged {
+export interface Judged {
   world: World;
   namespace: string;
   subjects: Subject[];
@@ -24,13 +24,14 @@ interface Judged {
 /** What a function answers: `null` stands for unknown. */
 type Listed = [id: string, allowed: boolean | null][];
 
-const answer = (value: Value): string => (value === "C" ? "F" : value);
+/** What can be seen of a value. */
+export const answer = (value: Value): string => (value === "C" ? "F" : value);
 const asValue = (allowed: boolean | null): string => (allowed === null ? "U" : allowed ? "T" : "F");
 const show = (listed: Iterable<[string, string]>): string =>
   [...listed].map(([id, value]) => `${id}=${value}`).join(" ");
 
 /** Every answer to every question, or undefined when a world holds too many paths to follow them all. */
-function judge(model: Case["model"], world: World, namespace: string, maxDepth?: number): Judged | undefined {
+export function judge(model: Case["model"], world: World, namespace: string, maxDepth?: number): Judged | undefined {
   const { check } = evaluator(model, world.tuples, world.context, { maxDepth, patience: 500 });
   const plain = subjectTypesOf(model).flatMap((type) => [...ids, "new", "*"].map((id): Subject => ({ type, id })));
   const usersets = world.usersets.flatMap((userset) => ids.map((id): Subject => ({ ...userset, id })));
@@ -60,7 +61,7 @@ function judge(model: Case["model"], world: World, namespace: string, maxDepth?:
  *
  * @param prefix what the names of the program's functions begin with, such as `m_0123456789ab_`
  */
-export async function differences(db: Queryable, prefix: string, { model, worlds }: Case, maxDepth?: number) {
+export async function differences(db: Queryable, prefix: string, { model, worlds, maxDepth }: Case) {
   const judged = worlds.flatMap((world, index) => judge(model, world, `world-${index}`, maxDepth) ?? []);
   const isContextual = worlds.some(({ tuples }) => tuples.some((tuple) => tuple.isContextual));
   const nodes = relationsOf(model);
@@ -133,13 +134,14 @@ export async function differences(db: Queryable, prefix: string, { model, worlds
   );
   const byObject = bySubject.flatMap((question) => ids.map((id) => ({ ...question, id })));
   const subject = "q.subject_type, q.subject_id, q.subject_relation, q.relation, q.type";
-  const expectedList = ({ world, subject, relation, type }: (typeof bySubject)[number]): string =>
-    show(
-      ids
-        .map((id): [string, string] => [id, answer((judged[world] as Judged).value(subject, relation, type, id))])
-        .filter(([, value]) => value !== "F"),
-    );
-  const gotList = (list: Listed): string => show(list.map(([id, allowed]) => [id, asValue(allowed)]));
+  // Where depth is limited, lists need not hold what is unknown.
+  const isListed = ([, value]: [string, string]): boolean =>
+    value !== "F" && !(maxDepth !== undefined && value === "U");
+  const expectedList = ({ world, subject, relation, type }: (typeof bySubject)[number]): [string, string][] =>
+    ids
+      .map((id): [string, string] => [id, answer((judged[world] as Judged).value(subject, relation, type, id))])
+      .filter(([, value]) => value !== "F");
+  const gotList = (list: Listed): [string, string][] => list.map(([id, allowed]) => [id, asValue(allowed)]);
 
   for (const asked of await ask<(typeof byObject)[number], boolean | null>(
     "check",
@@ -158,12 +160,17 @@ export async function differences(db: Queryable, prefix: string, { model, worlds
   }
   for (const asked of await ask<(typeof bySubject)[number], Listed>("objects", subject, "list", bySubject)) {
     const question = `objects ${textOf(asked.subject)} ${asked.relation} ${asked.type}`;
-    report(asked.world, question, expectedList(asked), gotList(asked.answer));
+    report(
+      asked.world,
+      question,
+      show(expectedList(asked).filter(isListed)),
+      show(gotList(asked.answer).filter(isListed)),
+    );
   }
   const few = `${subject}, '{3,ghost,1,2,1}'::text[]`;
   for (const asked of await ask<(typeof bySubject)[number], Listed>("filter", few, "list", bySubject)) {
     const question = `filter ${textOf(asked.subject)} ${asked.relation} ${asked.type}:{3,ghost,1,2,1}`;
-    report(asked.world, question, expectedList(asked), gotList(asked.answer));
+    report(asked.world, question, show(expectedList(asked)), show(gotList(asked.answer)));
   }
 
   const ofType = each(({ world }) => {
@@ -187,7 +194,12 @@ export async function differences(db: Queryable, prefix: string, { model, worlds
       if (value(each) !== "F" && !(mayBeAbsent && !got.has(each))) expected.set(each, value(each));
     }
     const kind = textOf({ ...subject, id: "?" });
-    report(world, `subjects ${type}:${id} ${relation} ${kind}`, show(expected), gotList(asked.answer));
+    report(
+      world,
+      `subjects ${type}:${id} ${relation} ${kind}`,
+      show([...expected].filter(isListed)),
+      show(gotList(asked.answer).filter(isListed)),
+    );
   }
 
   const forms = judged.flatMap(({ world }, index) => world.tuples.map((tuple) => ({ tuple, index })));
