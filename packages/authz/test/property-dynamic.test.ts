@@ -47,7 +47,7 @@ const often = (...values: string[]): fc.Arbitrary<string> =>
 const rarely = fc.nat(11).map((n) => n === 0);
 const someId = often("a", "b", "*");
 const permission = often("read", "member", "write", "admin", "parent");
-const maybeRelation = fc.option(often("member", "admin", "read"), { nil: null, freq: 1 });
+const maybeRelation = fc.option(often("member", "admin", "read"), { nil: null, freq: 3 });
 
 const anyTuple: fc.Arbitrary<Tuple> = fc.record({
   resourceType: often("doc", "team", "folder", "user"),
