@@ -1,4 +1,4 @@
-// node src/main.ts core|queue [options]; see ../README.md.
+// node src/main.ts core|queue|authz [options]; see ../README.md.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
@@ -9,13 +9,15 @@ import { collect, type Options, type Suite } from "./suite.ts";
 const suites: Record<string, () => Promise<Suite>> = {
   core: async () => (await import("./core/suite.ts")).coreSuite,
   queue: async () => (await import("./queue/suite.ts")).queueSuite,
+  authz: async () => (await import("./authz/suite.ts")).authzSuite,
 };
 
-const USAGE = `Usage: node src/main.ts core|queue [options]
+const USAGE = `Usage: node src/main.ts core|queue|authz [options]
 
   --only <row>     this row only; repeat it for several. The results file is then left alone
   --rounds <n>     how often each row runs with each system; default 3
   --jobs <n>       how many jobs the queue's rows run; default 60000
+  --tuples <n>     about how many tuples the rows of authz ask; default 600000
   --server <url>   measure on this server, as a role that may create databases; default a new one with its data in a
                    temporary folder
   --json           print the results as JSON, and nothing else, to standard output`;
@@ -29,17 +31,21 @@ function readArguments(): { name: string; suite: () => Promise<Suite>; options: 
       only: { type: "string", multiple: true, default: [] },
       rounds: { type: "string", default: "3" },
       jobs: { type: "string", default: "60000" },
+      tuples: { type: "string", default: "600000" },
       server: { type: "string" },
       json: { type: "boolean", default: false },
     },
   });
   const [name = ""] = positionals;
   const suite = suites[name];
-  const [rounds, jobs] = [Number(values.rounds), Number(values.jobs)];
-  if (!suite || positionals.length > 1) throw new UsageError(`"${positionals.join(" ")}" is not core or queue`);
+  const [rounds, jobs, tuples] = [Number(values.rounds), Number(values.jobs), Number(values.tuples)];
+  if (!suite || positionals.length > 1) throw new UsageError(`"${positionals.join(" ")}" is not core, queue or authz`);
   if (!Number.isInteger(rounds) || rounds < 1) throw new UsageError(`--rounds ${values.rounds} is not a number from 1`);
   if (!Number.isInteger(jobs) || jobs < 1000) throw new UsageError(`--jobs ${values.jobs} is not a number from 1000`);
-  return { name, suite, options: { only: values.only, rounds, jobs, server: values.server }, json: values.json };
+  if (!Number.isInteger(tuples) || tuples < 10_000) {
+    throw new UsageError(`--tuples ${values.tuples} is not a number from 10000`);
+  }
+  return { name, suite, options: { only: values.only, rounds, jobs, tuples, server: values.server }, json: values.json };
 }
 
 async function run({ name, suite: loadSuite, options, json }: ReturnType<typeof readArguments>) {

@@ -9,6 +9,7 @@ export interface Options {
   only: readonly string[];
   rounds: number;
   jobs: number;
+  tuples: number;
   /** The URL of the server to measure on, if it is not our own. */
   server: string | undefined;
 }

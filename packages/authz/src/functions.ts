@@ -502,7 +502,7 @@ export const activateModel = fn<{ modelId: string }, void>("authz.activate_model
 export interface ModelEntry {
   modelId: string;
   /** The model's name by its content. */
-  hash: string;
+  digest: string;
   isActive: boolean;
   createdAt: Date;
   createdBy: string | null;
@@ -520,7 +520,7 @@ export interface StoredModel extends ModelEntry {
 
 const modelEntryColumns = {
   modelId: "uuid",
-  hash: "text",
+  digest: "text",
   isActive: "boolean",
   createdAt: "timestamptz",
   createdBy: "text",

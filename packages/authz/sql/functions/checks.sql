@@ -32,10 +32,7 @@ as $$
 begin
   if concat_ws(' ', p_resource_type, p_relation, p_subject_type, p_subject_relation)
       ~ '^[a-z][a-z0-9_-]* [a-z][a-z0-9_-]* [a-z][a-z0-9_-]*( [a-z][a-z0-9_-]*)?$'
-    and not concat(p_resource_id, chr(10), p_subject_id)
-      ~ '^[\s\u00a0\u3000]|[\s\u00a0\u3000]\n|\n[\s\u00a0\u3000]|[\s\u00a0\u3000]$|[\x01-\x09\x0b-\x1f\x7f\u0085\u2028\u2029]|\n.*\n'
-    and p_resource_type <> '' and p_relation <> '' and p_subject_type <> ''
-    and p_resource_id <> '' and p_subject_id <> ''
+    and concat_ws(' ', p_resource_id, p_subject_id) ~ '^[!-~]+ [!-~]+$'
     and greatest(length(p_resource_type), length(p_resource_id), length(p_relation),
       length(p_subject_type), length(p_subject_id), length(p_subject_relation)) <= 1024
   then

@@ -1,9 +1,7 @@
 import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { styleText } from "node:util";
 import type { Database, Module, SeedChange, SeedOptions, SeedSection } from "@howdah/core";
+import { parse as parseYaml } from "yaml";
 import type { z } from "zod";
 import { CommandError, UsageError } from "../errors.ts";
 import { unknownName } from "../nearest.ts";
@@ -28,7 +26,7 @@ export const seed: AddCommand = (program, session) => {
     .summary("create and update what a seed file lists")
     .description(
       "Creates and updates what a seed file lists, in one transaction, and shows the changes first. Applied again, it changes " +
-        "nothing.\n\nThe file is JSON, or YAML where the package yaml is installed. It names its namespace, and lists any of the " +
+        "nothing.\n\nThe file is YAML or JSON. It names its namespace, and lists any of the " +
         "sections that the installed modules offer.",
     )
     .argument("<file>", "such as seed.yaml")
@@ -66,7 +64,7 @@ async function apply(session: Session, file: string, { prune = false, dryRun = f
   const deletions = changes.filter(({ action }) => action === "delete").length;
   if (deletions > 0) await session.confirm(`Delete ${deletions} of these in ${namespace}?`);
   const made = await run(false);
-  output.data(made, () => `${made.length} changes in ${namespace}`);
+  output.data(made, () => `${made.length} ${made.length === 1 ? "change" : "changes"} in ${namespace}`);
 }
 
 const signs = { create: "+", update: "~", delete: "-" } as const;
@@ -143,29 +141,14 @@ async function read(file: string): Promise<Record<string, unknown>> {
   const text = await readFile(file, "utf8").catch((error: Error) => {
     throw new UsageError(`${file} cannot be read: ${error.message}`);
   });
-  const parse = file.endsWith(".json") ? JSON.parse : yamlParser();
   let content: unknown;
   try {
-    content = parse(text);
+    content = file.endsWith(".json") ? JSON.parse(text) : parseYaml(text);
   } catch (error) {
     throw new UsageError(`${file} cannot be read: ${(error as Error).message.trim()}`);
   }
   if (typeof content === "object" && content !== null && !Array.isArray(content)) return { ...content };
   throw new UsageError(`${file} must hold sections by their names, such as "roles"`);
-}
-
-/** The package `yaml`, of the project or beside this program. */
-function yamlParser(): (text: string) => unknown {
-  for (const from of [join(process.cwd(), "seed.yaml"), fileURLToPath(import.meta.url)]) {
-    try {
-      return (createRequire(from)("yaml") as { parse(text: string): unknown }).parse;
-    } catch {
-      // said below
-    }
-  }
-  throw new CommandError("yaml_missing", "reading YAML needs the package yaml", {
-    hint: "Install it: npm install --save-dev yaml. Or write the file as JSON",
-  });
 }
 
 /** What can be listed, for the help. */

@@ -47,7 +47,9 @@ function callProblems({ spec }: ClientFunction, f: SqlFunction): string[] {
     if (!isOptional && !args.some((arg) => arg.name === name)) problems.push(`is called without ${name}`);
   }
   for (const column of Object.keys(spec.columns ?? {}).map(snakeCase)) {
-    if (!f.columns.includes(column)) problems.push(`is read for a column ${column}, which it does not have`);
+    // A set of single values has one column, which bears the function's name.
+    const isKnown = f.columns.length > 0 ? f.columns.includes(column) : column === f.name;
+    if (!isKnown) problems.push(`is read for a column ${column}, which it does not have`);
   }
   if (spec.isReadOnly && f.volatility === "volatile") problems.push("is marked as read-only and is volatile");
   return problems;
