@@ -32,14 +32,14 @@ describe.each(files)("$name", ({ model, tuples, tests }) => {
       }
     }
     for (const { user, type, context, assertions } of list_objects) {
-      const got: Record<string, string[]> = {};
+      const got: Record<string, string[] | null> = {};
       for (const relation in assertions) got[relation] = await store.objects(user, relation, type, facts(context));
       expect({ user, ...got }).toEqual({ user, ...assertions });
     }
     for (const { object, user_filter, context, assertions } of list_users) {
       const [{ type, relation: of }] = user_filter;
       const kind = of === undefined ? type : `${type}#${of}`;
-      const got: Record<string, { users: string[] }> = {};
+      const got: Record<string, { users: string[] | null }> = {};
       for (const relation in assertions) {
         got[relation] = { users: await store.subjects(object, relation, kind, facts(context)) };
       }

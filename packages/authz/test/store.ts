@@ -1,6 +1,6 @@
-// A model with tuples in a namespace of its own, asked through the compiled program.
-import type { Queryable } from "@howdah/core";
-import { compileModel, type ModelInput, type ModelOptions } from "../src/compiler/index.ts";
+// A model with tuples in a namespace of its own, asked by the public functions.
+import { HowdahError, type Queryable, toHowdahError } from "@howdah/core";
+import { type CompiledModel, compileModel, type ModelInput, type ModelOptions } from "../src/compiler/index.ts";
 import type { Context, Subject, Tuple } from "./oracle/model.ts";
 import { rows, value } from "./sql.ts";
 
@@ -48,24 +48,56 @@ export const store = (db: Queryable, rows: Record<string, unknown>[]): Promise<u
     [JSON.stringify(rows)],
   );
 
-/** A model in use: its program is installed, and its tuples have a namespace of their own. */
+/** A tuple as the SQL functions take it. */
+export const jsonOf = ({ resource, relation, subject, condition, context }: Tuple): Record<string, unknown> => ({
+  resource_type: resource.type,
+  resource_id: resource.id,
+  relation,
+  subject_type: subject.type,
+  subject_id: subject.id,
+  ...(subject.relation && { subject_relation: subject.relation }),
+  ...(condition && { condition, context: context ?? {} }),
+});
+
+/** Installs a program and lets a namespace answer by its model. */
+export async function activate(db: Queryable, program: CompiledModel, namespace: string): Promise<void> {
+  await value(db, "select authz.install_program($1, $2, $3)", [program.hash, program.sql, JSON.stringify(program.ir)]);
+  await value(db, "select authz.write_model($1, $2, true, null, null, $3)", [
+    JSON.stringify(program.model),
+    namespace,
+    JSON.stringify(program.options),
+  ]);
+}
+
+/** A namespace whose types are those of a model. */
 export interface Store {
   namespace: string;
-  /** Stores tuples that the model permits. */
+  /** Answers by the model of this store again, after that of another one with the same namespace. */
+  activate(): Promise<void>;
   write(...tuples: (string | Tuple)[]): Promise<void>;
   /** True, false, or null for unknown. */
   check(who: string, relation: string, object: string, facts?: Facts): Promise<boolean | null>;
-  /** In the order of their ids; those of which it is unknown end in `?`. */
-  objects(who: string, relation: string, type: string, facts?: Facts): Promise<string[]>;
+  /** In the order of their ids; null if it is unknown of one of them. */
+  objects(who: string, relation: string, type: string, facts?: Facts): Promise<string[] | null>;
   /** Subjects of one type, or of its usersets, as `user` or `group#member`. */
-  subjects(object: string, relation: string, kind: string, facts?: Facts): Promise<string[]>;
-  /** Why the model does not permit a tuple; null if it does. */
+  subjects(object: string, relation: string, kind: string, facts?: Facts): Promise<string[] | null>;
+  /** Why a tuple may not be written; null if it may. */
   refusal(tuple: string | Tuple): Promise<string | null>;
 }
 
+const unknown = ["condition_context_missing", "condition_invalid", "resolution_too_complex"];
+
+/** What a call answers, or null if that is unknown. */
+const known = <R>(call: Promise<R>): Promise<R | null> =>
+  call.catch((reason: unknown) => {
+    const error = toHowdahError(reason);
+    if (error instanceof HowdahError && unknown.includes(error.code)) return null;
+    throw error;
+  });
+
 let stores = 0;
 
-/** Compiles a model and opens a store for it, or for the tuples of a store that another model has filled. */
+/** Compiles a model and activates it in a new namespace, or in that of another store. */
 export async function openStore(
   db: Queryable,
   input: ModelInput | string,
@@ -73,82 +105,66 @@ export async function openStore(
   namespace = `store-${++stores}`,
 ): Promise<Store> {
   const program = compileModel(typeof input === "string" ? { dsl: input } : input, options);
-  await value(db, "select authz.install_program($1, $2, $3)", [
-    program.hash,
-    program.sql,
-    JSON.stringify({ ...program.ir, model_hash: program.modelHash }),
-  ]);
-  const prefix = `authz_rt.m_${program.hash.slice(0, 12)}_`;
+  const activateIt = (): Promise<void> => activate(db, program, namespace);
+  await activateIt();
+
   const asTuple = (one: string | Tuple): Tuple => (typeof one === "string" ? tuple(one) : one);
-
-  /** Calls a function of the program; `$1` is the namespace. */
-  async function ask<R>(
-    name: string,
-    from: string,
-    parameters: unknown[],
-    { context, tuples }: Facts = {},
-  ): Promise<R[]> {
-    const places = parameters.map((_, index) => `$${index + 2}::text collate "C"`).join(", ");
-    const contextual = `array(select t from jsonb_populate_recordset(null::authz.tuples, $${parameters.length + 3}) t)`;
-    const call = `${prefix}${name}${tuples ? "_x" : ""}($1::text collate "C", ${places}, $${parameters.length + 2}::jsonb${
-      tuples ? `, ${contextual}` : ""
-    })`;
-    return rows<R>(db, from.replace("CALL", call), [
-      namespace,
-      ...parameters,
-      context ? JSON.stringify(context) : null,
-      ...(tuples ? [JSON.stringify(tuples.map((each) => rowOf(each, namespace)))] : []),
-    ]);
-  }
-  const listed = (list: { id: string; allowed: boolean | null }[], before: string, after = ""): string[] =>
-    list.map(({ id, allowed }) => `${before}:${id}${after}${allowed ? "" : "?"}`);
-
-  const refusal: Store["refusal"] = async (one) => {
-    const { resource, relation, subject, condition } = asTuple(one);
-    return value(db, `select ${prefix}refusal($1, $2, $3, $4, $5, $6)`, [
-      resource.type,
-      relation,
-      subject.type,
-      subject.id,
-      subject.relation ?? null,
-      condition ?? null,
-    ]);
-  };
+  const brought = ({ context, tuples }: Facts): [string | null, string | null] => [
+    context ? JSON.stringify(context) : null,
+    tuples ? JSON.stringify(tuples.map(jsonOf)) : null,
+  ];
   return {
     namespace,
-    refusal,
+    activate: activateIt,
     async write(...tuples) {
-      for (const one of tuples) {
-        const refused = await refusal(one);
-        if (refused !== null) throw new Error(`${JSON.stringify(one)} is refused: ${refused}`);
-      }
-      await store(
-        db,
-        tuples.map((one) => rowOf(asTuple(one), namespace)),
-      );
+      await rows(db, "select * from authz.write_tuples($1, '[]', $2)", [
+        JSON.stringify(tuples.map((one) => jsonOf(asTuple(one)))),
+        namespace,
+      ]);
     },
-    async check(who, relation, object, facts) {
+    check(who, relation, object, facts = {}) {
       const [s, o] = [subject(who), subject(object)];
-      const parameters = [s.type, s.id, s.relation ?? null, relation, o.type, o.id];
-      const [row] = await ask<{ allowed: boolean | null }>("check", "select CALL as allowed", parameters, facts);
-      return row?.allowed ?? null;
+      const values = [s.type, s.id, relation, o.type, o.id, namespace, s.relation ?? null, ...brought(facts)];
+      return known(value(db, "select authz.check($1, $2, $3, $4, $5, $6, $7, $8, $9)", values));
     },
-    async objects(who, relation, type, facts) {
+    async objects(who, relation, type, facts = {}) {
       const s = subject(who);
-      const parameters = [s.type, s.id, s.relation ?? null, relation, type];
-      return listed(await ask("objects", "select * from CALL as r(id, allowed) order by id", parameters, facts), type);
-    },
-    async subjects(object, relation, kind, facts) {
-      const o = subject(object);
-      const [type = "", kindRelation] = kind.split("#");
-      const parameters = [o.type, o.id, relation, type, kindRelation ?? null];
-      const list = await ask<{ id: string; allowed: boolean | null }>(
-        "subjects",
-        "select * from CALL as r(id, allowed) order by id",
-        parameters,
-        facts,
+      const found = await known(
+        rows<{ id: string }>(
+          db,
+          `select resource_id as id from authz.list_objects($1, $2, $3, $4, $5, $6, $7, $8) order by resource_id collate "C"`,
+          [s.type, s.id, type, relation, namespace, s.relation ?? null, ...brought(facts)],
+        ),
       );
-      return listed(list, type, kindRelation ? `#${kindRelation}` : "");
+      return found?.map(({ id }) => `${type}:${id}`) ?? null;
+    },
+    async subjects(object, relation, kind, facts = {}) {
+      const o = subject(object);
+      const [type = "", of] = kind.split("#");
+      const found = await known(
+        rows<{ id: string }>(
+          db,
+          `select subject_id as id from authz.list_subjects($1, $2, $3, $4, 1000, $5, null, null, $6, $7, $8)`,
+          [o.type, o.id, relation, namespace, type, of ?? null, ...brought(facts)],
+        ),
+      );
+      return found?.map(({ id }) => `${type}:${id}${of ? `#${of}` : ""}`) ?? null;
+    },
+    async refusal(one) {
+      const { resource, relation, subject, condition } = asTuple(one);
+      const tuple = [resource.type, resource.id, relation, subject.type, subject.id, subject.relation ?? null];
+      return value<unknown>(db, "select authz.write_tuple($1, $2, $3, $4, $5, $6, $7, null, $8)", [
+        ...tuple,
+        namespace,
+        condition ?? null,
+      ]).then(
+        () => null,
+        (reason: unknown) => {
+          const error = toHowdahError(reason);
+          if (error instanceof HowdahError) return error.code;
+          throw error;
+        },
+      );
     },
   };
 }

@@ -2,8 +2,8 @@
 import type { Queryable } from "@howdah/core";
 import pg from "pg";
 import type { CompiledModel } from "../../src/compiler/index.ts";
-import { rows, value } from "../sql.ts";
-import { rowOf, store } from "../store.ts";
+import { rows } from "../sql.ts";
+import { activate, jsonOf, rowOf, store } from "../store.ts";
 import { type Case, ids, relationsOf, subjectTypesOf, type World } from "./arbitrary.ts";
 import { answer, type Difference, type Judged, judge } from "./compare.ts";
 import { permits } from "./model.ts";
@@ -18,21 +18,11 @@ interface Question {
 const text = (value: string | undefined): string => (value === undefined ? "null" : pg.escapeLiteral(value));
 const json = (value: unknown): string => `${pg.escapeLiteral(JSON.stringify(value))}::jsonb`;
 
-/** Installs a program and activates its model in a namespace. */
-export async function activate(db: Queryable, program: CompiledModel, namespace: string): Promise<void> {
-  await value(db, "select authz.install_program($1, $2, $3)", [program.hash, program.sql, JSON.stringify(program.ir)]);
-  await value(db, "select authz.write_model($1, $2, true, null, null, $3)", [
-    JSON.stringify(program.model),
-    namespace,
-    JSON.stringify(program.options),
-  ]);
-}
-
 /** All questions of one world: `full` with what the request brings, `stored` without. */
 function questionsOf({ model, maxDepth }: Case, world: World, full: Judged, stored: Judged): Question[] {
   const namespace = text(full.namespace);
   const contextual = world.tuples.filter((tuple) => tuple.isContextual && !tuple.isExpired && permits(model, tuple));
-  const facts = `${json(world.context)}, ${contextual.length === 0 ? "null" : json(contextual.map(asJson))}`;
+  const facts = `${json(world.context)}, ${contextual.length === 0 ? "null" : json(contextual.map(jsonOf))}`;
   const nodes = relationsOf(model);
 
   /** A list raises where it cannot tell; with a limit of depth it may also leave out what is unknown. */
@@ -115,16 +105,6 @@ function questionsOf({ model, maxDepth }: Case, world: World, full: Judged, stor
   };
   return [...bySubject, ...byObject, inOne];
 }
-
-const asJson = ({ resource, relation, subject, condition, context }: World["tuples"][number]) => ({
-  resource_type: resource.type,
-  resource_id: resource.id,
-  relation,
-  subject_type: subject.type,
-  subject_id: subject.id,
-  ...(subject.relation && { subject_relation: subject.relation }),
-  ...(condition && { condition, context: context ?? {} }),
-});
 
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a ?? []) === JSON.stringify(b ?? []);
 
