@@ -57,4 +57,4 @@ Returns              one row: allowed, null if that cannot be told; then error_c
                      (condition_context_missing, condition_invalid, resolution_too_complex), and
                      missing names the parameters that conditions lack
 Errors               those of check but for these three
-Example              select * from authz.check_detailed(''user'', ''ann'', ''read'', ''d'', ''1'');';
+Example              select * from authz.check_detailed(''user'', ''ann'', ''a'', ''d'', ''1'');';
