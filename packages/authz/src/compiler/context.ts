@@ -1,6 +1,7 @@
 // What every renderer needs: the analysis, the names of functions, and which of the two variants is being written.
 import type { Analysis } from "./analyse.ts";
 import type { Node } from "./graph.ts";
+import { list } from "./sql.ts";
 
 /** The functions that a node may have. Those below `subjects` are only made where something calls them. */
 export type NodeFunction = "check" | "filter" | "objects" | "subjects" | "value" | "visit" | "loops";
@@ -65,5 +66,7 @@ export function call(
   const passed = [...parameters[name], ...(context.isContextual ? [contextualParameter] : [])]
     .map((parameter) => parameter.split(" ")[0] as string)
     .map((parameter) => given[parameter] ?? parameter);
-  return `${functionName(context, node, name)}(${[...passed, ...more].join(", ")})`;
+  const values = [...passed, ...more];
+  const text = `${functionName(context, node, name)}(${values.join(", ")})`;
+  return text.length <= 80 ? text : `${functionName(context, node, name)}(\n${list(values)}\n)`;
 }

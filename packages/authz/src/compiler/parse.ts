@@ -55,17 +55,37 @@ function reading<T>(read: () => T): T {
   }
 }
 
+/** Modules are validated by the transformer before they become one model; its words for that and ours. */
+const codes: Readonly<Record<string, ModelProblem["code"]>> = {
+  "assignable-relation-must-have-type": "restriction_invalid",
+  "condition-not-defined": "condition_unknown",
+  "invalid-name": "name_invalid",
+  "invalid-relation-on-tupleset": "relation_unknown",
+  "invalid-relation-type": "relation_unknown",
+  "invalid-type": "type_unknown",
+  "missing-definition": "relation_unknown",
+  "relation-no-entry-point": "relation_impossible",
+  "reserved-relation-keywords": "name_invalid",
+  "reserved-type-keywords": "name_invalid",
+  "tupleuserset-not-direct": "tupleset_invalid",
+  "type-wildcard-relation": "restriction_invalid",
+};
+
 function syntaxProblem(error: unknown): ModelProblem {
-  const { msg, message, line, column, file } = error as {
+  const { msg, message, line, column, file, metadata } = error as {
     msg?: string;
     message?: string;
     line?: { start: number };
     column?: { start: number };
     file?: string;
+    metadata?: { errorType?: string; type?: string; relation?: string };
   };
+  const { errorType = "", type, relation } = metadata ?? {};
   return {
-    code: "syntax",
+    code: codes[errorType] ?? "syntax",
     message: msg ?? message ?? String(error),
+    ...(type === undefined ? {} : { type }),
+    ...(relation === undefined ? {} : { relation }),
     ...(file === undefined ? {} : { file }),
     ...(line === undefined ? {} : { line: line.start + 1 }),
     ...(column === undefined ? {} : { column: column.start + 1 }),

@@ -92,8 +92,8 @@ export function renderProgram(
     refuseUnknown(prefix, model),
   ];
   const header = [
-    `-- Program ${name}, made from a model by the compiler of Howdah. Do not edit: it is named by its content.`,
-    "-- A value is 3 true, 2 unknown, 1 false because of a cycle, 0 false; a null answer is unknown.",
+    `-- Program ${name}, compiled from a model. It is named by its content, so it is never edited.`,
+    "-- An answer that is null is unknown. A value is 3 true, 2 unknown, 1 false for a cycle, 0 false.",
   ].join("\n");
   const script = [header, ...shared, ...ofNodes, ...entries].join("\n\n");
   return `${script}\n\n${revoke(script)}\n`;
@@ -172,12 +172,12 @@ function entryPoint(context: Context, model: OpenFgaModel, entry: Entry, isStric
   const names = entryNames[entry];
   const column = entry === "subjects" ? "subject_id" : "resource_id";
   const answer = (expression: string): string =>
-    entry === "check" ? `return ${expression};` : `return query select * from ${expression}; return;`;
-  const passed = [...names, ...(isContextual ? ["p_contextual"] : [])].join(", ");
+    entry === "check" ? `return ${expression};` : `return query select * from ${expression};\nreturn;`;
+  const passed = list([...names, ...(isContextual ? ["p_contextual"] : [])]);
   const dynamic =
     entry === "check"
-      ? `return authz._dynamic_check(${passed});`
-      : `return query select d.${column}, true from authz._dynamic_${entry}(${passed}) d; return;`;
+      ? `return authz._dynamic_check(\n${passed}\n);`
+      : `return query select d.${column}, true from authz._dynamic_${entry}(\n${passed}\n) d;\nreturn;`;
 
   const types = model.type_definitions.map(({ type }) => type);
   const branches = [...analysis.graph.relations]
@@ -185,7 +185,7 @@ function entryPoint(context: Context, model: OpenFgaModel, entry: Entry, isStric
     .map(([type, relations]) => {
       const inner = [...relations].map(
         ([relation, node], index) =>
-          `${index === 0 ? "if" : "elsif"} p_relation = ${literal(relation)} then\n  ${answer(call(context, node, entry))}`,
+          `${index === 0 ? "if" : "elsif"} p_relation = ${literal(relation)} then\n${indent(answer(call(context, node, entry)))}`,
       );
       return `p_resource_type = ${literal(type)} then\n${indent([...inner, "end if;"].join("\n"))}`;
     });
@@ -210,7 +210,7 @@ function entryPoint(context: Context, model: OpenFgaModel, entry: Entry, isStric
           ? [
               when(
                 `p_subject_type <> all (${array(types)}) or p_subject_relation is not null`,
-                `perform ${prefix}refuse_unknown('subject_type', p_subject_type, p_subject_relation);`,
+                `perform ${prefix}refuse_unknown(\n  'subject_type', p_subject_type, p_subject_relation\n);`,
               ),
             ]
           : []),

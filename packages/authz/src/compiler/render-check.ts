@@ -57,13 +57,15 @@ export function unionCheck(context: Context, node: Node): Routine {
   }
 
   const stages: string[] = [];
-  if (direct.length > 0) stages.push(when(block("exists", combine(direct, "union all")), granted));
+  if (direct.length > 0)
+    stages.push("-- Granted on the resource itself.", when(block("exists", combine(direct, "union all")), granted));
 
   const isPending = ({ subjectRelation, target }: EdgeScan): boolean =>
     subjectRelation !== null && analysis.isClosable(target);
   const isOneHop = (edge: EdgeScan): boolean => isPending(edge) || analysis.classOf(edge.target) === "D";
   const oneHop = edges.filter(isOneHop).flatMap((edge) => memberships(context, kind, edge, types, unknown));
-  if (oneHop.length > 0) stages.push(when(block("exists", combine(oneHop, "union all")), granted));
+  if (oneHop.length > 0)
+    stages.push("-- Granted on what the resource names.", when(block("exists", combine(oneHop, "union all")), granted));
 
   const walked = edges.filter((edge) => !isOneHop(edge));
   const pending = edges.filter((edge) => isPending(edge) && analysis.classOf(edge.target) !== "D");
@@ -74,6 +76,7 @@ export function unionCheck(context: Context, node: Node): Routine {
     const answer = call(context, leaf, "check", { p_resource_id: leafId });
     return isCertain || !analysis.mayBeUnknown(leaf) ? answer : `coalesce(${answer}, v_lenient)`;
   };
+  if (kind.leaves.length + (search?.leaves.length ?? 0) > 0) stages.push("-- What answers for itself.");
   for (const leaf of kind.leaves) stages.push(when(answers(leaf, id), granted));
   for (const { leaf, variable } of search?.leaves ?? []) {
     const from = `select\nfrom unnest(${variable}) w (id)\nwhere ${answers(leaf, "w.id")}`;
@@ -175,8 +178,10 @@ function searchAbove(context: Context, root: Kind, input: SearchInput): Search |
 
   const stages = (granted: string): string[] => {
     const found = above.length === 0 ? [] : [when("v_is_granted", granted)];
-    const statements = [gather(), ...found];
-    if (awaited.length > 0) statements.push(closure(granted));
+    const what =
+      above.length === 0 ? "The usersets that are left." : "The objects above: grants, and the usersets that are left.";
+    const statements = [`-- ${what}`, gather(), ...found];
+    if (awaited.length > 0) statements.push("-- From the subject upward, to one of these.", closure(granted));
     return statements;
   };
   return {

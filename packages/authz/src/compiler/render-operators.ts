@@ -257,14 +257,12 @@ export function operatorSubjects(context: Context, node: Operator): Routine {
   if (doubts.length === 0) return { body: [...prelude, algebra].join("\n") };
 
   const candidates = `select s.subject_id\nfrom ${call(context, analysis.relaxed(node), "subjects")} s`;
+  const gather = `v_candidates := ${block("array", candidates, ";")}`;
+  const whole = doubts.includes("false") ? [] : [when(doubts.join("\n  and "), algebra, "return;")];
+  const statements = analysis.hasWildcard(node) ? [gather, ...whole] : [...whole, gather];
   return {
     variables: ["v_candidates text[]"],
-    body: [
-      ...prelude,
-      `v_candidates := ${block("array", candidates, ";")}`,
-      ...(doubts.includes("false") ? [] : [when(doubts.join("\n  and "), algebra, "return;")]),
-      eachSubject(context, node),
-    ].join("\n"),
+    body: [...prelude, ...statements, eachSubject(context, node)].join("\n"),
   };
 }
 

@@ -170,13 +170,15 @@ function formConditions(context: Context, forms: readonly Form[], alias: string,
       groups.set(key, group);
     }
   }
-  const alternatives = [...groups.values()].map((group) =>
-    [
+  const alternatives = [...groups.values()].map((group) => {
+    const parts = [
       `${alias}.relation ${oneOf(group.relations)}`,
       ...(types.length === 1 ? [] : [`${alias}.subject_type = ${literal(group.type)}`]),
       conditionsHold(context, group.conditions, alias, unknown),
-    ].join(" and "),
-  );
+    ];
+    const line = parts.join(" and ");
+    return line.length <= 80 ? line : parts.join("\n  and ");
+  });
   return [...common, `(\n${indent(alternatives.join("\nor "))}\n)`];
 }
 

@@ -1,0 +1,481 @@
+create function authz_rt.m_249c24bbaee4_r1_check(
+  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
+  p_resource_id text, p_context jsonb
+) returns boolean
+language plpgsql stable parallel safe as $$
+begin
+  if p_subject_relation is not null then
+    return p_subject_type = 'document' and p_subject_relation = 'editor'
+      and p_subject_id = p_resource_id;
+  end if;
+  if p_subject_type not in ('service', 'user') then
+    return false;
+  end if;
+  return exists (
+    select
+    from authz.tuples t
+    where t.namespace = p_namespace
+      and t.resource_type = 'document'
+      and t.resource_id = p_resource_id
+      and t.relation = 'editor'
+      and t.subject_type in ('user', 'service')
+      and t.condition_name is null
+      and t.subject_type = p_subject_type
+      and t.subject_id = p_subject_id
+      and t.subject_id <> '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+  );
+end
+$$;
+
+create function authz_rt.m_249c24bbaee4_r1_filter(
+  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
+  p_resource_ids text[], p_context jsonb
+) returns table (resource_id text, allowed boolean)
+language plpgsql stable parallel safe as $$
+begin
+  if p_subject_relation is null and p_subject_type not in ('service', 'user') then
+    return;
+  end if;
+  return query
+  select f.id, true
+  from (
+    select g.resource_id as id
+    from (
+      select t.resource_id
+      from authz.tuples t
+      where p_subject_relation is null
+        and t.namespace = p_namespace
+        and t.resource_type = 'document'
+        and t.relation = 'editor'
+        and t.subject_type in ('user', 'service')
+        and t.condition_name is null
+        and t.subject_type = p_subject_type
+        and t.subject_id = p_subject_id
+        and t.subject_id <> '*'
+        and t.subject_relation is null
+        and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
+    ) g
+    join unnest(p_resource_ids) i (id) on i.id = g.resource_id
+    union
+    select p_subject_id collate "C" as id
+    where p_subject_type = 'document' and p_subject_relation = 'editor'
+      and p_subject_id = any (p_resource_ids)
+  ) f;
+end
+$$;
+
+create function authz_rt.m_249c24bbaee4_r1_objects(
+  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text, p_context jsonb
+) returns table (resource_id text, allowed boolean)
+language plpgsql stable parallel safe as $$
+begin
+  if p_subject_relation is null and p_subject_type not in ('service', 'user') then
+    return;
+  end if;
+  return query
+  select f.id, true
+  from (
+    select t.resource_id as id
+    from authz.tuples t
+    where p_subject_relation is null
+      and t.namespace = p_namespace
+      and t.resource_type = 'document'
+      and t.relation = 'editor'
+      and t.subject_type in ('user', 'service')
+      and t.condition_name is null
+      and t.subject_type = p_subject_type
+      and t.subject_id = p_subject_id
+      and t.subject_id <> '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+    union
+    select p_subject_id collate "C" as id
+    where p_subject_type = 'document' and p_subject_relation = 'editor'
+  ) f;
+end
+$$;
+
+create function authz_rt.m_249c24bbaee4_r1_subjects(
+  p_namespace text, p_resource_id text, p_subject_type text, p_subject_relation text,
+  p_context jsonb
+) returns table (subject_id text, allowed boolean)
+language plpgsql stable parallel safe as $$
+begin
+  if p_subject_relation is null and p_subject_type not in ('service', 'user') then
+    return;
+  end if;
+  return query
+  select f.id, true
+  from (
+    select t.subject_id as id
+    from authz.tuples t
+    where p_subject_relation is null
+      and t.namespace = p_namespace
+      and t.resource_type = 'document'
+      and t.resource_id = p_resource_id
+      and t.relation = 'editor'
+      and t.subject_type in ('user', 'service')
+      and t.condition_name is null
+      and t.subject_type = p_subject_type
+      and t.subject_id <> '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+    union
+    select p_resource_id collate "C" as id
+    where p_subject_type = 'document' and p_subject_relation = 'editor'
+  ) f;
+end
+$$;
+
+create function authz_rt.m_249c24bbaee4_r2_check(
+  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
+  p_resource_id text, p_context jsonb
+) returns boolean
+language plpgsql stable parallel safe as $$
+begin
+  if p_subject_relation is not null then
+    return p_subject_type = 'document' and p_subject_relation in ('viewer', 'editor')
+      and p_subject_id = p_resource_id;
+  end if;
+  if p_subject_type not in ('service', 'user') then
+    return false;
+  end if;
+  return exists (
+    select
+    from authz.tuples t
+    where t.namespace = p_namespace
+      and t.resource_type = 'document'
+      and t.resource_id = p_resource_id
+      and t.relation in ('viewer', 'editor')
+      and t.subject_type in ('user', 'service')
+      and (
+        t.relation in ('viewer', 'editor')
+          and t.subject_type = 'user'
+          and t.condition_name is null
+        or t.relation = 'editor'
+          and t.subject_type = 'service'
+          and t.condition_name is null
+      )
+      and t.subject_type = p_subject_type
+      and t.subject_id = p_subject_id
+      and t.subject_id <> '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+    union all
+    select
+    from authz.tuples t
+    where t.namespace = p_namespace
+      and t.resource_type = 'document'
+      and t.resource_id = p_resource_id
+      and t.relation = 'viewer'
+      and t.subject_type = 'user'
+      and t.condition_name is null
+      and t.subject_type = p_subject_type
+      and t.subject_id = '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+  );
+end
+$$;
+
+create function authz_rt.m_249c24bbaee4_r2_filter(
+  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
+  p_resource_ids text[], p_context jsonb
+) returns table (resource_id text, allowed boolean)
+language plpgsql stable parallel safe as $$
+begin
+  if p_subject_relation is null and p_subject_type not in ('service', 'user') then
+    return;
+  end if;
+  return query
+  select f.id, true
+  from (
+    select g.resource_id as id
+    from (
+      select t.resource_id
+      from authz.tuples t
+      where p_subject_relation is null
+        and t.namespace = p_namespace
+        and t.resource_type = 'document'
+        and t.relation in ('viewer', 'editor')
+        and t.subject_type in ('user', 'service')
+        and (
+          t.relation in ('viewer', 'editor')
+            and t.subject_type = 'user'
+            and t.condition_name is null
+          or t.relation = 'editor'
+            and t.subject_type = 'service'
+            and t.condition_name is null
+        )
+        and t.subject_type = p_subject_type
+        and t.subject_id = p_subject_id
+        and t.subject_id <> '*'
+        and t.subject_relation is null
+        and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
+    ) g
+    join unnest(p_resource_ids) i (id) on i.id = g.resource_id
+    union
+    select t.resource_id as id
+    from authz.tuples t
+    where p_subject_relation is null
+      and t.namespace = p_namespace
+      and t.resource_type = 'document'
+      and t.resource_id = any (p_resource_ids)
+      and t.relation = 'viewer'
+      and t.subject_type = 'user'
+      and t.condition_name is null
+      and t.subject_type = p_subject_type
+      and t.subject_id = '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+    union
+    select p_subject_id collate "C" as id
+    where p_subject_type = 'document' and p_subject_relation in ('viewer', 'editor')
+      and p_subject_id = any (p_resource_ids)
+  ) f;
+end
+$$;
+
+create function authz_rt.m_249c24bbaee4_r2_objects(
+  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text, p_context jsonb
+) returns table (resource_id text, allowed boolean)
+language plpgsql stable parallel safe as $$
+begin
+  if p_subject_relation is null and p_subject_type not in ('service', 'user') then
+    return;
+  end if;
+  return query
+  select f.id, true
+  from (
+    select t.resource_id as id
+    from authz.tuples t
+    where p_subject_relation is null
+      and t.namespace = p_namespace
+      and t.resource_type = 'document'
+      and t.relation in ('viewer', 'editor')
+      and t.subject_type in ('user', 'service')
+      and (
+        t.relation in ('viewer', 'editor')
+          and t.subject_type = 'user'
+          and t.condition_name is null
+        or t.relation = 'editor'
+          and t.subject_type = 'service'
+          and t.condition_name is null
+      )
+      and t.subject_type = p_subject_type
+      and t.subject_id = p_subject_id
+      and t.subject_id <> '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+    union
+    select t.resource_id as id
+    from authz.tuples t
+    where p_subject_relation is null
+      and t.namespace = p_namespace
+      and t.resource_type = 'document'
+      and t.relation = 'viewer'
+      and t.subject_type = 'user'
+      and t.condition_name is null
+      and t.subject_type = p_subject_type
+      and t.subject_id = '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+    union
+    select p_subject_id collate "C" as id
+    where p_subject_type = 'document' and p_subject_relation in ('viewer', 'editor')
+  ) f;
+end
+$$;
+
+create function authz_rt.m_249c24bbaee4_r2_subjects(
+  p_namespace text, p_resource_id text, p_subject_type text, p_subject_relation text,
+  p_context jsonb
+) returns table (subject_id text, allowed boolean)
+language plpgsql stable parallel safe as $$
+begin
+  if p_subject_relation is null and p_subject_type not in ('service', 'user') then
+    return;
+  end if;
+  return query
+  select f.id, true
+  from (
+    select t.subject_id as id
+    from authz.tuples t
+    where p_subject_relation is null
+      and t.namespace = p_namespace
+      and t.resource_type = 'document'
+      and t.resource_id = p_resource_id
+      and t.relation in ('viewer', 'editor')
+      and t.subject_type in ('user', 'service')
+      and (
+        t.relation in ('viewer', 'editor')
+          and t.subject_type = 'user'
+          and t.condition_name is null
+        or t.relation = 'editor'
+          and t.subject_type = 'service'
+          and t.condition_name is null
+      )
+      and t.subject_type = p_subject_type
+      and t.subject_id <> '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+    union
+    select t.subject_id as id
+    from authz.tuples t
+    where p_subject_relation is null
+      and t.namespace = p_namespace
+      and t.resource_type = 'document'
+      and t.resource_id = p_resource_id
+      and t.relation = 'viewer'
+      and t.subject_type = 'user'
+      and t.condition_name is null
+      and t.subject_type = p_subject_type
+      and t.subject_id = '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+    union
+    select p_resource_id collate "C" as id
+    where p_subject_type = 'document' and p_subject_relation in ('viewer', 'editor')
+  ) f;
+end
+$$;
+
+create function authz_rt.m_249c24bbaee4_check(
+  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
+  p_relation text, p_resource_type text, p_resource_id text, p_context jsonb
+) returns boolean
+language plpgsql stable parallel safe as $$
+begin
+  if p_resource_type in ('rbac_permission', 'rbac_role') then
+    return authz._dynamic_check(
+      p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_relation, p_resource_type,
+      p_resource_id
+    );
+  end if;
+  if p_subject_type <> all ('{"user","service","document"}') or p_subject_relation is not null then
+    perform authz_rt.m_249c24bbaee4_refuse_unknown(
+      'subject_type', p_subject_type, p_subject_relation
+    );
+  end if;
+  if p_resource_type = 'document' then
+    if p_relation = 'editor' then
+      return authz_rt.m_249c24bbaee4_r1_check(
+        p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_id, p_context
+      );
+    elsif p_relation = 'viewer' then
+      return authz_rt.m_249c24bbaee4_r2_check(
+        p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_id, p_context
+      );
+    end if;
+  end if;
+  perform authz_rt.m_249c24bbaee4_refuse_unknown('resource_type', p_resource_type, p_relation);
+  return false;
+end
+$$;
+
+create function authz_rt.m_249c24bbaee4_filter(
+  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
+  p_relation text, p_resource_type text, p_resource_ids text[], p_context jsonb
+) returns table (resource_id text, allowed boolean)
+language plpgsql stable parallel safe as $$
+begin
+  if p_resource_type in ('rbac_permission', 'rbac_role') then
+    return query select d.resource_id, true from authz._dynamic_filter(
+      p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_relation, p_resource_type,
+      p_resource_ids
+    ) d;
+    return;
+  end if;
+  if p_subject_type <> all ('{"user","service","document"}') or p_subject_relation is not null then
+    perform authz_rt.m_249c24bbaee4_refuse_unknown(
+      'subject_type', p_subject_type, p_subject_relation
+    );
+  end if;
+  if p_resource_type = 'document' then
+    if p_relation = 'editor' then
+      return query select * from authz_rt.m_249c24bbaee4_r1_filter(
+        p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_ids, p_context
+      );
+      return;
+    elsif p_relation = 'viewer' then
+      return query select * from authz_rt.m_249c24bbaee4_r2_filter(
+        p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_ids, p_context
+      );
+      return;
+    end if;
+  end if;
+  perform authz_rt.m_249c24bbaee4_refuse_unknown('resource_type', p_resource_type, p_relation);
+end
+$$;
+
+create function authz_rt.m_249c24bbaee4_objects(
+  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
+  p_relation text, p_resource_type text, p_context jsonb
+) returns table (resource_id text, allowed boolean)
+language plpgsql stable parallel safe as $$
+begin
+  if p_resource_type in ('rbac_permission', 'rbac_role') then
+    return query select d.resource_id, true from authz._dynamic_objects(
+      p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_relation, p_resource_type
+    ) d;
+    return;
+  end if;
+  if p_subject_type <> all ('{"user","service","document"}') or p_subject_relation is not null then
+    perform authz_rt.m_249c24bbaee4_refuse_unknown(
+      'subject_type', p_subject_type, p_subject_relation
+    );
+  end if;
+  if p_resource_type = 'document' then
+    if p_relation = 'editor' then
+      return query select * from authz_rt.m_249c24bbaee4_r1_objects(
+        p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_context
+      );
+      return;
+    elsif p_relation = 'viewer' then
+      return query select * from authz_rt.m_249c24bbaee4_r2_objects(
+        p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_context
+      );
+      return;
+    end if;
+  end if;
+  perform authz_rt.m_249c24bbaee4_refuse_unknown('resource_type', p_resource_type, p_relation);
+end
+$$;
+
+create function authz_rt.m_249c24bbaee4_subjects(
+  p_namespace text, p_resource_type text, p_resource_id text, p_relation text, p_subject_type text,
+  p_subject_relation text, p_context jsonb
+) returns table (subject_id text, allowed boolean)
+language plpgsql stable parallel safe as $$
+begin
+  if p_resource_type in ('rbac_permission', 'rbac_role') then
+    return query select d.subject_id, true from authz._dynamic_subjects(
+      p_namespace, p_resource_type, p_resource_id, p_relation, p_subject_type, p_subject_relation
+    ) d;
+    return;
+  end if;
+  if p_subject_type <> all ('{"user","service","document"}') or p_subject_relation is not null then
+    perform authz_rt.m_249c24bbaee4_refuse_unknown(
+      'subject_type', p_subject_type, p_subject_relation
+    );
+  end if;
+  if p_resource_type = 'document' then
+    if p_relation = 'editor' then
+      return query select * from authz_rt.m_249c24bbaee4_r1_subjects(
+        p_namespace, p_resource_id, p_subject_type, p_subject_relation, p_context
+      );
+      return;
+    elsif p_relation = 'viewer' then
+      return query select * from authz_rt.m_249c24bbaee4_r2_subjects(
+        p_namespace, p_resource_id, p_subject_type, p_subject_relation, p_context
+      );
+      return;
+    end if;
+  end if;
+  perform authz_rt.m_249c24bbaee4_refuse_unknown('resource_type', p_resource_type, p_relation);
+end
+$$;

@@ -1,0 +1,1141 @@
+create function authz_rt.m_584bae992248_r1_check(
+  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
+  p_resource_id text, p_context jsonb
+) returns boolean
+language plpgsql stable parallel safe as $$
+declare
+  v_group_member text[] collate "C";
+  v_held_group_member text[] collate "C";
+begin
+  if p_subject_relation is not null then
+    return exists (
+      select
+      from authz_rt.m_584bae992248_r1_subjects(
+        p_namespace, p_resource_id, p_subject_type, p_subject_relation, p_context
+      ) s
+      where s.subject_id = p_subject_id
+    );
+  end if;
+  if p_subject_type <> 'user' then
+    return false;
+  end if;
+  -- Granted on the resource itself.
+  if exists (
+    select
+    from authz.tuples t
+    where t.namespace = p_namespace
+      and t.resource_type = 'group'
+      and t.resource_id = p_resource_id
+      and t.relation = 'member'
+      and t.subject_type = 'user'
+      and t.condition_name is null
+      and t.subject_id = p_subject_id
+      and t.subject_id <> '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+  ) then
+    return true;
+  end if;
+  -- Granted on what the resource names.
+  if exists (
+    select
+    from authz.tuples t
+    cross join lateral (
+      select
+      from authz.tuples m
+      where m.namespace = p_namespace
+        and m.resource_type = 'group'
+        and m.resource_id = t.subject_id
+        and m.relation = 'member'
+        and m.subject_type = 'user'
+        and m.condition_name is null
+        and m.subject_id = p_subject_id
+        and m.subject_id <> '*'
+        and m.subject_relation is null
+        and (m.expires_at is null or m.expires_at > howdah.now())
+      offset 0
+    ) m
+    where t.namespace = p_namespace
+      and t.resource_type = 'group'
+      and t.resource_id = p_resource_id
+      and t.relation = 'member'
+      and t.subject_type = 'group'
+      and t.condition_name is null
+      and t.subject_id <> '*'
+      and t.subject_relation = 'member'
+      and (t.expires_at is null or t.expires_at > howdah.now())
+  ) then
+    return true;
+  end if;
+  -- The usersets that are left.
+  v_group_member := array (
+    select t.subject_id
+    from authz.tuples t
+    where t.namespace = p_namespace
+      and t.resource_type = 'group'
+      and t.resource_id = p_resource_id
+      and t.relation = 'member'
+      and t.subject_type = 'group'
+      and t.condition_name is null
+      and t.subject_id <> '*'
+      and t.subject_relation = 'member'
+      and (t.expires_at is null or t.expires_at > howdah.now())
+  );
+  -- From the subject upward, to one of these.
+  if v_group_member is not null then
+    v_held_group_member := array (
+      select t.resource_id
+      from authz.tuples t
+      where t.namespace = p_namespace
+        and t.resource_type = 'group'
+        and t.relation = 'member'
+        and t.subject_type = 'user'
+        and t.condition_name is null
+        and t.subject_id = p_subject_id
+        and t.subject_id <> '*'
+        and t.subject_relation is null
+        and (t.expires_at is null or t.expires_at > howdah.now())
+    );
+    if v_held_group_member && v_group_member then
+      return true;
+    end if;
+    if v_held_group_member <> '{}' and exists (
+      with recursive group_member (id) as (
+        select h.id collate "C" as id
+        from unnest(v_held_group_member) h (id)
+        union
+        select e.id
+        from group_member w
+        cross join lateral (
+          select t.resource_id as id
+          from authz.tuples t
+          where t.namespace = p_namespace
+            and t.resource_type = 'group'
+            and t.relation = 'member'
+            and t.subject_type = 'group'
+            and t.condition_name is null
+            and t.subject_id = w.id
+            and t.subject_id <> '*'
+            and t.subject_relation = 'member'
+            and (t.expires_at is null or t.expires_at > howdah.now())
+          offset 0
+        ) e
+      )
+      select
+      from group_member w
+      where w.id = any (v_group_member)
+    ) then
+      return true;
+    end if;
+  end if;
+  return false;
+end
+$$;
+
+create function authz_rt.m_584bae992248_r1_filter(
+  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
+  p_resource_ids text[], p_context jsonb
+) returns table (resource_id text, allowed boolean)
+language plpgsql stable parallel safe as $$
+begin
+  if cardinality(p_resource_ids) <= 8 then
+    return query
+    select i.id, c.allowed
+    from (select distinct u.id from unnest(p_resource_ids) u (id)) i
+    cross join lateral (
+      select authz_rt.m_584bae992248_r1_check(
+        p_namespace, p_subject_type, p_subject_id, p_subject_relation, i.id, p_context
+      ) as allowed
+      offset 0
+    ) c
+    where c.allowed is not false;
+    return;
+  end if;
+  if p_subject_relation is null and p_subject_type <> 'user' then
+    return;
+  end if;
+  return query
+  with recursive group_member (id) as (
+    select t.resource_id as id
+    from authz.tuples t
+    where p_subject_relation is null
+      and t.namespace = p_namespace
+      and t.resource_type = 'group'
+      and t.relation = 'member'
+      and t.subject_type = 'user'
+      and t.condition_name is null
+      and t.subject_id = p_subject_id
+      and t.subject_id <> '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+    union
+    select p_subject_id collate "C" as id
+    where p_subject_type = 'group' and p_subject_relation = 'member'
+    union
+    select e.id
+    from group_member w
+    cross join lateral (
+      select t.resource_id as id
+      from authz.tuples t
+      where t.namespace = p_namespace
+        and t.resource_type = 'group'
+        and t.relation = 'member'
+        and t.subject_type = 'group'
+        and t.condition_name is null
+        and t.subject_id = w.id
+        and t.subject_id <> '*'
+        and t.subject_relation = 'member'
+        and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
+    ) e
+  )
+  select f.id, true
+  from (
+    select distinct w.id as id
+    from group_member w
+  ) f
+  where f.id in (select i.id from unnest(p_resource_ids) i (id));
+end
+$$;
+
+create function authz_rt.m_584bae992248_r1_objects(
+  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text, p_context jsonb
+) returns table (resource_id text, allowed boolean)
+language plpgsql stable parallel safe as $$
+begin
+  if p_subject_relation is null and p_subject_type <> 'user' then
+    return;
+  end if;
+  return query
+  with recursive group_member (id) as (
+    select t.resource_id as id
+    from authz.tuples t
+    where p_subject_relation is null
+      and t.namespace = p_namespace
+      and t.resource_type = 'group'
+      and t.relation = 'member'
+      and t.subject_type = 'user'
+      and t.condition_name is null
+      and t.subject_id = p_subject_id
+      and t.subject_id <> '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+    union
+    select p_subject_id collate "C" as id
+    where p_subject_type = 'group' and p_subject_relation = 'member'
+    union
+    select e.id
+    from group_member w
+    cross join lateral (
+      select t.resource_id as id
+      from authz.tuples t
+      where t.namespace = p_namespace
+        and t.resource_type = 'group'
+        and t.relation = 'member'
+        and t.subject_type = 'group'
+        and t.condition_name is null
+        and t.subject_id = w.id
+        and t.subject_id <> '*'
+        and t.subject_relation = 'member'
+        and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
+    ) e
+  )
+  select f.id, true
+  from (
+    select distinct w.id as id
+    from group_member w
+  ) f;
+end
+$$;
+
+create function authz_rt.m_584bae992248_r1_subjects(
+  p_namespace text, p_resource_id text, p_subject_type text, p_subject_relation text,
+  p_context jsonb
+) returns table (subject_id text, allowed boolean)
+language plpgsql stable parallel safe as $$
+begin
+  if p_subject_relation is null and p_subject_type <> 'user' then
+    return;
+  end if;
+  return query
+  with recursive group_member (id) as (
+    select p_resource_id collate "C" as id
+    union
+    select e.id
+    from group_member w
+    cross join lateral (
+      select t.subject_id as id
+      from authz.tuples t
+      where t.namespace = p_namespace
+        and t.resource_type = 'group'
+        and t.resource_id = w.id
+        and t.relation = 'member'
+        and t.subject_type = 'group'
+        and t.condition_name is null
+        and t.subject_id <> '*'
+        and t.subject_relation = 'member'
+        and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
+    ) e
+  )
+  select f.id, true
+  from (
+    select e.id as id
+    from group_member w
+    cross join lateral (
+      select t.subject_id as id
+      from authz.tuples t
+      where p_subject_relation is null
+        and t.namespace = p_namespace
+        and t.resource_type = 'group'
+        and t.resource_id = w.id
+        and t.relation = 'member'
+        and t.subject_type = 'user'
+        and t.condition_name is null
+        and t.subject_type = p_subject_type
+        and t.subject_id <> '*'
+        and t.subject_relation is null
+        and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
+    ) e
+    union
+    select w.id as id
+    from group_member w
+    where p_subject_type = 'group' and p_subject_relation = 'member'
+  ) f;
+end
+$$;
+
+create function authz_rt.m_584bae992248_r2_check(
+  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
+  p_resource_id text, p_context jsonb
+) returns boolean
+language plpgsql stable parallel safe as $$
+begin
+  if p_subject_relation is not null then
+    return p_subject_type = 'folder' and p_subject_relation = 'parent'
+      and p_subject_id = p_resource_id;
+  end if;
+  if p_subject_type <> 'folder' then
+    return false;
+  end if;
+  return exists (
+    select
+    from authz.tuples t
+    where t.namespace = p_namespace
+      and t.resource_type = 'folder'
+      and t.resource_id = p_resource_id
+      and t.relation = 'parent'
+      and t.subject_type = 'folder'
+      and t.condition_name is null
+      and t.subject_id = p_subject_id
+      and t.subject_id <> '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+  );
+end
+$$;
+
+create function authz_rt.m_584bae992248_r2_filter(
+  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
+  p_resource_ids text[], p_context jsonb
+) returns table (resource_id text, allowed boolean)
+language plpgsql stable parallel safe as $$
+begin
+  if p_subject_relation is null and p_subject_type <> 'folder' then
+    return;
+  end if;
+  return query
+  select f.id, true
+  from (
+    select g.resource_id as id
+    from (
+      select t.resource_id
+      from authz.tuples t
+      where p_subject_relation is null
+        and t.namespace = p_namespace
+        and t.resource_type = 'folder'
+        and t.relation = 'parent'
+        and t.subject_type = 'folder'
+        and t.condition_name is null
+        and t.subject_id = p_subject_id
+        and t.subject_id <> '*'
+        and t.subject_relation is null
+        and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
+    ) g
+    join unnest(p_resource_ids) i (id) on i.id = g.resource_id
+    union
+    select p_subject_id collate "C" as id
+    where p_subject_type = 'folder' and p_subject_relation = 'parent'
+      and p_subject_id = any (p_resource_ids)
+  ) f;
+end
+$$;
+
+create function authz_rt.m_584bae992248_r2_objects(
+  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text, p_context jsonb
+) returns table (resource_id text, allowed boolean)
+language plpgsql stable parallel safe as $$
+begin
+  if p_subject_relation is null and p_subject_type <> 'folder' then
+    return;
+  end if;
+  return query
+  select f.id, true
+  from (
+    select t.resource_id as id
+    from authz.tuples t
+    where p_subject_relation is null
+      and t.namespace = p_namespace
+      and t.resource_type = 'folder'
+      and t.relation = 'parent'
+      and t.subject_type = 'folder'
+      and t.condition_name is null
+      and t.subject_id = p_subject_id
+      and t.subject_id <> '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+    union
+    select p_subject_id collate "C" as id
+    where p_subject_type = 'folder' and p_subject_relation = 'parent'
+  ) f;
+end
+$$;
+
+create function authz_rt.m_584bae992248_r2_subjects(
+  p_namespace text, p_resource_id text, p_subject_type text, p_subject_relation text,
+  p_context jsonb
+) returns table (subject_id text, allowed boolean)
+language plpgsql stable parallel safe as $$
+begin
+  if p_subject_relation is null and p_subject_type <> 'folder' then
+    return;
+  end if;
+  return query
+  select f.id, true
+  from (
+    select t.subject_id as id
+    from authz.tuples t
+    where p_subject_relation is null
+      and t.namespace = p_namespace
+      and t.resource_type = 'folder'
+      and t.resource_id = p_resource_id
+      and t.relation = 'parent'
+      and t.subject_type = 'folder'
+      and t.condition_name is null
+      and t.subject_type = p_subject_type
+      and t.subject_id <> '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+    union
+    select p_resource_id collate "C" as id
+    where p_subject_type = 'folder' and p_subject_relation = 'parent'
+  ) f;
+end
+$$;
+
+create function authz_rt.m_584bae992248_r3_check(
+  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
+  p_resource_id text, p_context jsonb
+) returns boolean
+language plpgsql stable parallel safe as $$
+declare
+  v_is_granted boolean;
+  v_group_member text[] collate "C";
+  v_held_group_member text[] collate "C";
+begin
+  if p_subject_relation is not null then
+    return exists (
+      select
+      from authz_rt.m_584bae992248_r3_subjects(
+        p_namespace, p_resource_id, p_subject_type, p_subject_relation, p_context
+      ) s
+      where s.subject_id = p_subject_id
+    );
+  end if;
+  if p_subject_type <> 'user' then
+    return false;
+  end if;
+  -- Granted on the resource itself.
+  if exists (
+    select
+    from authz.tuples t
+    where t.namespace = p_namespace
+      and t.resource_type = 'folder'
+      and t.resource_id = p_resource_id
+      and t.relation = 'viewer'
+      and t.subject_type = 'user'
+      and t.condition_name is null
+      and t.subject_id = p_subject_id
+      and t.subject_id <> '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+  ) then
+    return true;
+  end if;
+  -- Granted on what the resource names.
+  if exists (
+    select
+    from authz.tuples t
+    cross join lateral (
+      select
+      from authz.tuples m
+      where m.namespace = p_namespace
+        and m.resource_type = 'group'
+        and m.resource_id = t.subject_id
+        and m.relation = 'member'
+        and m.subject_type = 'user'
+        and m.condition_name is null
+        and m.subject_id = p_subject_id
+        and m.subject_id <> '*'
+        and m.subject_relation is null
+        and (m.expires_at is null or m.expires_at > howdah.now())
+      offset 0
+    ) m
+    where t.namespace = p_namespace
+      and t.resource_type = 'folder'
+      and t.resource_id = p_resource_id
+      and t.relation = 'viewer'
+      and t.subject_type = 'group'
+      and t.condition_name is null
+      and t.subject_id <> '*'
+      and t.subject_relation = 'member'
+      and (t.expires_at is null or t.expires_at > howdah.now())
+  ) then
+    return true;
+  end if;
+  -- The objects above: grants, and the usersets that are left.
+  with recursive folder_viewer (id) as (
+    select t.subject_id as id
+    from authz.tuples t
+    where t.namespace = p_namespace
+      and t.resource_type = 'folder'
+      and t.resource_id = p_resource_id
+      and t.relation = 'parent'
+      and t.subject_type = 'folder'
+      and t.condition_name is null
+      and t.subject_id <> '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+    union
+    select e.id
+    from folder_viewer w
+    cross join lateral (
+      select t.subject_id as id
+      from authz.tuples t
+      where t.namespace = p_namespace
+        and t.resource_type = 'folder'
+        and t.resource_id = w.id
+        and t.relation = 'parent'
+        and t.subject_type = 'folder'
+        and t.condition_name is null
+        and t.subject_id <> '*'
+        and t.subject_relation is null
+        and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
+    ) e
+  )
+  select coalesce(bool_or(f.is_granted), false),
+    array_agg(f.group_member) filter (where f.group_member is not null)
+  into v_is_granted, v_group_member
+  from (
+    select false as is_granted, t.subject_id as group_member
+    from authz.tuples t
+    where t.namespace = p_namespace
+      and t.resource_type = 'folder'
+      and t.resource_id = p_resource_id
+      and t.relation = 'viewer'
+      and t.subject_type = 'group'
+      and t.condition_name is null
+      and t.subject_id <> '*'
+      and t.subject_relation = 'member'
+      and (t.expires_at is null or t.expires_at > howdah.now())
+    union all
+    select true, null::text
+    from folder_viewer w
+    cross join lateral (
+      select
+      from authz.tuples t
+      where t.namespace = p_namespace
+        and t.resource_type = 'folder'
+        and t.resource_id = w.id
+        and t.relation = 'viewer'
+        and t.subject_type = 'user'
+        and t.condition_name is null
+        and t.subject_id = p_subject_id
+        and t.subject_id <> '*'
+        and t.subject_relation is null
+        and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
+    ) e
+    union all
+    select false, e.id
+    from folder_viewer w
+    cross join lateral (
+      select t.subject_id as id
+      from authz.tuples t
+      where t.namespace = p_namespace
+        and t.resource_type = 'folder'
+        and t.resource_id = w.id
+        and t.relation = 'viewer'
+        and t.subject_type = 'group'
+        and t.condition_name is null
+        and t.subject_id <> '*'
+        and t.subject_relation = 'member'
+        and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
+    ) e
+  ) f;
+  if v_is_granted then
+    return true;
+  end if;
+  -- From the subject upward, to one of these.
+  if v_group_member is not null then
+    v_held_group_member := array (
+      select t.resource_id
+      from authz.tuples t
+      where t.namespace = p_namespace
+        and t.resource_type = 'group'
+        and t.relation = 'member'
+        and t.subject_type = 'user'
+        and t.condition_name is null
+        and t.subject_id = p_subject_id
+        and t.subject_id <> '*'
+        and t.subject_relation is null
+        and (t.expires_at is null or t.expires_at > howdah.now())
+    );
+    if v_held_group_member && v_group_member then
+      return true;
+    end if;
+    if v_held_group_member <> '{}' and exists (
+      with recursive group_member (id) as (
+        select h.id collate "C" as id
+        from unnest(v_held_group_member) h (id)
+        union
+        select e.id
+        from group_member w
+        cross join lateral (
+          select t.resource_id as id
+          from authz.tuples t
+          where t.namespace = p_namespace
+            and t.resource_type = 'group'
+            and t.relation = 'member'
+            and t.subject_type = 'group'
+            and t.condition_name is null
+            and t.subject_id = w.id
+            and t.subject_id <> '*'
+            and t.subject_relation = 'member'
+            and (t.expires_at is null or t.expires_at > howdah.now())
+          offset 0
+        ) e
+      )
+      select
+      from group_member w
+      where w.id = any (v_group_member)
+    ) then
+      return true;
+    end if;
+  end if;
+  return false;
+end
+$$;
+
+create function authz_rt.m_584bae992248_r3_filter(
+  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
+  p_resource_ids text[], p_context jsonb
+) returns table (resource_id text, allowed boolean)
+language plpgsql stable parallel safe as $$
+begin
+  if cardinality(p_resource_ids) <= 8 then
+    return query
+    select i.id, c.allowed
+    from (select distinct u.id from unnest(p_resource_ids) u (id)) i
+    cross join lateral (
+      select authz_rt.m_584bae992248_r3_check(
+        p_namespace, p_subject_type, p_subject_id, p_subject_relation, i.id, p_context
+      ) as allowed
+      offset 0
+    ) c
+    where c.allowed is not false;
+    return;
+  end if;
+  if p_subject_relation is null and p_subject_type <> 'user' then
+    return;
+  end if;
+  return query
+  with recursive group_member (id) as (
+    select t.resource_id as id
+    from authz.tuples t
+    where p_subject_relation is null
+      and t.namespace = p_namespace
+      and t.resource_type = 'group'
+      and t.relation = 'member'
+      and t.subject_type = 'user'
+      and t.condition_name is null
+      and t.subject_id = p_subject_id
+      and t.subject_id <> '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+    union
+    select p_subject_id collate "C" as id
+    where p_subject_type = 'group' and p_subject_relation = 'member'
+    union
+    select e.id
+    from group_member w
+    cross join lateral (
+      select t.resource_id as id
+      from authz.tuples t
+      where t.namespace = p_namespace
+        and t.resource_type = 'group'
+        and t.relation = 'member'
+        and t.subject_type = 'group'
+        and t.condition_name is null
+        and t.subject_id = w.id
+        and t.subject_id <> '*'
+        and t.subject_relation = 'member'
+        and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
+    ) e
+  ),
+  folder_viewer (id) as (
+    select t.resource_id as id
+    from authz.tuples t
+    where p_subject_relation is null
+      and t.namespace = p_namespace
+      and t.resource_type = 'folder'
+      and t.relation = 'viewer'
+      and t.subject_type = 'user'
+      and t.condition_name is null
+      and t.subject_id = p_subject_id
+      and t.subject_id <> '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+    union
+    select p_subject_id collate "C" as id
+    where p_subject_type = 'folder' and p_subject_relation = 'viewer'
+    union
+    select e.id as id
+    from group_member w
+    cross join lateral (
+      select t.resource_id as id
+      from authz.tuples t
+      where t.namespace = p_namespace
+        and t.resource_type = 'folder'
+        and t.relation = 'viewer'
+        and t.subject_type = 'group'
+        and t.condition_name is null
+        and t.subject_id = w.id
+        and t.subject_id <> '*'
+        and t.subject_relation = 'member'
+        and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
+    ) e
+    union
+    select e.id
+    from folder_viewer w
+    cross join lateral (
+      select t.resource_id as id
+      from authz.tuples t
+      where t.namespace = p_namespace
+        and t.resource_type = 'folder'
+        and t.relation = 'parent'
+        and t.subject_type = 'folder'
+        and t.condition_name is null
+        and t.subject_id = w.id
+        and t.subject_id <> '*'
+        and t.subject_relation is null
+        and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
+    ) e
+  )
+  select f.id, true
+  from (
+    select distinct w.id as id
+    from folder_viewer w
+  ) f
+  where f.id in (select i.id from unnest(p_resource_ids) i (id));
+end
+$$;
+
+create function authz_rt.m_584bae992248_r3_objects(
+  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text, p_context jsonb
+) returns table (resource_id text, allowed boolean)
+language plpgsql stable parallel safe as $$
+begin
+  if p_subject_relation is null and p_subject_type <> 'user' then
+    return;
+  end if;
+  return query
+  with recursive group_member (id) as (
+    select t.resource_id as id
+    from authz.tuples t
+    where p_subject_relation is null
+      and t.namespace = p_namespace
+      and t.resource_type = 'group'
+      and t.relation = 'member'
+      and t.subject_type = 'user'
+      and t.condition_name is null
+      and t.subject_id = p_subject_id
+      and t.subject_id <> '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+    union
+    select p_subject_id collate "C" as id
+    where p_subject_type = 'group' and p_subject_relation = 'member'
+    union
+    select e.id
+    from group_member w
+    cross join lateral (
+      select t.resource_id as id
+      from authz.tuples t
+      where t.namespace = p_namespace
+        and t.resource_type = 'group'
+        and t.relation = 'member'
+        and t.subject_type = 'group'
+        and t.condition_name is null
+        and t.subject_id = w.id
+        and t.subject_id <> '*'
+        and t.subject_relation = 'member'
+        and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
+    ) e
+  ),
+  folder_viewer (id) as (
+    select t.resource_id as id
+    from authz.tuples t
+    where p_subject_relation is null
+      and t.namespace = p_namespace
+      and t.resource_type = 'folder'
+      and t.relation = 'viewer'
+      and t.subject_type = 'user'
+      and t.condition_name is null
+      and t.subject_id = p_subject_id
+      and t.subject_id <> '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+    union
+    select p_subject_id collate "C" as id
+    where p_subject_type = 'folder' and p_subject_relation = 'viewer'
+    union
+    select e.id as id
+    from group_member w
+    cross join lateral (
+      select t.resource_id as id
+      from authz.tuples t
+      where t.namespace = p_namespace
+        and t.resource_type = 'folder'
+        and t.relation = 'viewer'
+        and t.subject_type = 'group'
+        and t.condition_name is null
+        and t.subject_id = w.id
+        and t.subject_id <> '*'
+        and t.subject_relation = 'member'
+        and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
+    ) e
+    union
+    select e.id
+    from folder_viewer w
+    cross join lateral (
+      select t.resource_id as id
+      from authz.tuples t
+      where t.namespace = p_namespace
+        and t.resource_type = 'folder'
+        and t.relation = 'parent'
+        and t.subject_type = 'folder'
+        and t.condition_name is null
+        and t.subject_id = w.id
+        and t.subject_id <> '*'
+        and t.subject_relation is null
+        and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
+    ) e
+  )
+  select f.id, true
+  from (
+    select distinct w.id as id
+    from folder_viewer w
+  ) f;
+end
+$$;
+
+create function authz_rt.m_584bae992248_r3_subjects(
+  p_namespace text, p_resource_id text, p_subject_type text, p_subject_relation text,
+  p_context jsonb
+) returns table (subject_id text, allowed boolean)
+language plpgsql stable parallel safe as $$
+begin
+  if p_subject_relation is null and p_subject_type <> 'user' then
+    return;
+  end if;
+  return query
+  with recursive folder_viewer (id) as (
+    select p_resource_id collate "C" as id
+    union
+    select e.id
+    from folder_viewer w
+    cross join lateral (
+      select t.subject_id as id
+      from authz.tuples t
+      where t.namespace = p_namespace
+        and t.resource_type = 'folder'
+        and t.resource_id = w.id
+        and t.relation = 'parent'
+        and t.subject_type = 'folder'
+        and t.condition_name is null
+        and t.subject_id <> '*'
+        and t.subject_relation is null
+        and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
+    ) e
+  ),
+  group_member (id) as (
+    select e.id as id
+    from folder_viewer w
+    cross join lateral (
+      select t.subject_id as id
+      from authz.tuples t
+      where t.namespace = p_namespace
+        and t.resource_type = 'folder'
+        and t.resource_id = w.id
+        and t.relation = 'viewer'
+        and t.subject_type = 'group'
+        and t.condition_name is null
+        and t.subject_id <> '*'
+        and t.subject_relation = 'member'
+        and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
+    ) e
+    union
+    select e.id
+    from group_member w
+    cross join lateral (
+      select t.subject_id as id
+      from authz.tuples t
+      where t.namespace = p_namespace
+        and t.resource_type = 'group'
+        and t.resource_id = w.id
+        and t.relation = 'member'
+        and t.subject_type = 'group'
+        and t.condition_name is null
+        and t.subject_id <> '*'
+        and t.subject_relation = 'member'
+        and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
+    ) e
+  )
+  select f.id, true
+  from (
+    select e.id as id
+    from folder_viewer w
+    cross join lateral (
+      select t.subject_id as id
+      from authz.tuples t
+      where p_subject_relation is null
+        and t.namespace = p_namespace
+        and t.resource_type = 'folder'
+        and t.resource_id = w.id
+        and t.relation = 'viewer'
+        and t.subject_type = 'user'
+        and t.condition_name is null
+        and t.subject_type = p_subject_type
+        and t.subject_id <> '*'
+        and t.subject_relation is null
+        and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
+    ) e
+    union
+    select w.id as id
+    from folder_viewer w
+    where p_subject_type = 'folder' and p_subject_relation = 'viewer'
+    union
+    select e.id as id
+    from group_member w
+    cross join lateral (
+      select t.subject_id as id
+      from authz.tuples t
+      where p_subject_relation is null
+        and t.namespace = p_namespace
+        and t.resource_type = 'group'
+        and t.resource_id = w.id
+        and t.relation = 'member'
+        and t.subject_type = 'user'
+        and t.condition_name is null
+        and t.subject_type = p_subject_type
+        and t.subject_id <> '*'
+        and t.subject_relation is null
+        and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
+    ) e
+    union
+    select w.id as id
+    from group_member w
+    where p_subject_type = 'group' and p_subject_relation = 'member'
+  ) f;
+end
+$$;
+
+create function authz_rt.m_584bae992248_check(
+  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
+  p_relation text, p_resource_type text, p_resource_id text, p_context jsonb
+) returns boolean
+language plpgsql stable parallel safe as $$
+begin
+  if p_resource_type in ('rbac_permission', 'rbac_role') then
+    return authz._dynamic_check(
+      p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_relation, p_resource_type,
+      p_resource_id
+    );
+  end if;
+  if p_subject_type <> all ('{"user","group","folder"}') or p_subject_relation is not null then
+    perform authz_rt.m_584bae992248_refuse_unknown(
+      'subject_type', p_subject_type, p_subject_relation
+    );
+  end if;
+  if p_resource_type = 'group' then
+    if p_relation = 'member' then
+      return authz_rt.m_584bae992248_r1_check(
+        p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_id, p_context
+      );
+    end if;
+  elsif p_resource_type = 'folder' then
+    if p_relation = 'parent' then
+      return authz_rt.m_584bae992248_r2_check(
+        p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_id, p_context
+      );
+    elsif p_relation = 'viewer' then
+      return authz_rt.m_584bae992248_r3_check(
+        p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_id, p_context
+      );
+    end if;
+  end if;
+  perform authz_rt.m_584bae992248_refuse_unknown('resource_type', p_resource_type, p_relation);
+  return false;
+end
+$$;
+
+create function authz_rt.m_584bae992248_filter(
+  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
+  p_relation text, p_resource_type text, p_resource_ids text[], p_context jsonb
+) returns table (resource_id text, allowed boolean)
+language plpgsql stable parallel safe as $$
+begin
+  if p_resource_type in ('rbac_permission', 'rbac_role') then
+    return query select d.resource_id, true from authz._dynamic_filter(
+      p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_relation, p_resource_type,
+      p_resource_ids
+    ) d;
+    return;
+  end if;
+  if p_subject_type <> all ('{"user","group","folder"}') or p_subject_relation is not null then
+    perform authz_rt.m_584bae992248_refuse_unknown(
+      'subject_type', p_subject_type, p_subject_relation
+    );
+  end if;
+  if p_resource_type = 'group' then
+    if p_relation = 'member' then
+      return query select * from authz_rt.m_584bae992248_r1_filter(
+        p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_ids, p_context
+      );
+      return;
+    end if;
+  elsif p_resource_type = 'folder' then
+    if p_relation = 'parent' then
+      return query select * from authz_rt.m_584bae992248_r2_filter(
+        p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_ids, p_context
+      );
+      return;
+    elsif p_relation = 'viewer' then
+      return query select * from authz_rt.m_584bae992248_r3_filter(
+        p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_ids, p_context
+      );
+      return;
+    end if;
+  end if;
+  perform authz_rt.m_584bae992248_refuse_unknown('resource_type', p_resource_type, p_relation);
+end
+$$;
+
+create function authz_rt.m_584bae992248_objects(
+  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
+  p_relation text, p_resource_type text, p_context jsonb
+) returns table (resource_id text, allowed boolean)
+language plpgsql stable parallel safe as $$
+begin
+  if p_resource_type in ('rbac_permission', 'rbac_role') then
+    return query select d.resource_id, true from authz._dynamic_objects(
+      p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_relation, p_resource_type
+    ) d;
+    return;
+  end if;
+  if p_subject_type <> all ('{"user","group","folder"}') or p_subject_relation is not null then
+    perform authz_rt.m_584bae992248_refuse_unknown(
+      'subject_type', p_subject_type, p_subject_relation
+    );
+  end if;
+  if p_resource_type = 'group' then
+    if p_relation = 'member' then
+      return query select * from authz_rt.m_584bae992248_r1_objects(
+        p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_context
+      );
+      return;
+    end if;
+  elsif p_resource_type = 'folder' then
+    if p_relation = 'parent' then
+      return query select * from authz_rt.m_584bae992248_r2_objects(
+        p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_context
+      );
+      return;
+    elsif p_relation = 'viewer' then
+      return query select * from authz_rt.m_584bae992248_r3_objects(
+        p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_context
+      );
+      return;
+    end if;
+  end if;
+  perform authz_rt.m_584bae992248_refuse_unknown('resource_type', p_resource_type, p_relation);
+end
+$$;
+
+create function authz_rt.m_584bae992248_subjects(
+  p_namespace text, p_resource_type text, p_resource_id text, p_relation text, p_subject_type text,
+  p_subject_relation text, p_context jsonb
+) returns table (subject_id text, allowed boolean)
+language plpgsql stable parallel safe as $$
+begin
+  if p_resource_type in ('rbac_permission', 'rbac_role') then
+    return query select d.subject_id, true from authz._dynamic_subjects(
+      p_namespace, p_resource_type, p_resource_id, p_relation, p_subject_type, p_subject_relation
+    ) d;
+    return;
+  end if;
+  if p_subject_type <> all ('{"user","group","folder"}') or p_subject_relation is not null then
+    perform authz_rt.m_584bae992248_refuse_unknown(
+      'subject_type', p_subject_type, p_subject_relation
+    );
+  end if;
+  if p_resource_type = 'group' then
+    if p_relation = 'member' then
+      return query select * from authz_rt.m_584bae992248_r1_subjects(
+        p_namespace, p_resource_id, p_subject_type, p_subject_relation, p_context
+      );
+      return;
+    end if;
+  elsif p_resource_type = 'folder' then
+    if p_relation = 'parent' then
+      return query select * from authz_rt.m_584bae992248_r2_subjects(
+        p_namespace, p_resource_id, p_subject_type, p_subject_relation, p_context
+      );
+      return;
+    elsif p_relation = 'viewer' then
+      return query select * from authz_rt.m_584bae992248_r3_subjects(
+        p_namespace, p_resource_id, p_subject_type, p_subject_relation, p_context
+      );
+      return;
+    end if;
+  end if;
+  perform authz_rt.m_584bae992248_refuse_unknown('resource_type', p_resource_type, p_relation);
+end
+$$;
