@@ -45,7 +45,12 @@ function readArguments(): { name: string; suite: () => Promise<Suite>; options: 
   if (!Number.isInteger(tuples) || tuples < 10_000) {
     throw new UsageError(`--tuples ${values.tuples} is not a number from 10000`);
   }
-  return { name, suite, options: { only: values.only, rounds, jobs, tuples, server: values.server }, json: values.json };
+  return {
+    name,
+    suite,
+    options: { only: values.only, rounds, jobs, tuples, server: values.server },
+    json: values.json,
+  };
 }
 
 async function run({ name, suite: loadSuite, options, json }: ReturnType<typeof readArguments>) {

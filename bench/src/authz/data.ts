@@ -41,10 +41,13 @@ export async function generate(pool: Pool, size: number): Promise<void> {
     `select distinct on (2, 3, 4, 5) ${row} from generate_series(1, ${count}) n`;
   const shared = (type: string, count: number, of: number, relation: string): string[] => [
     series(count, tuple(type, `'${type[0]}' || ${some(of)}`, relation, "user", `'u' || ${some(users)}`)),
-    series(count / 2, tuple(type, `'${type[0]}' || ${some(of)}`, relation, "group", `'g' || ${some(groups)}`, "'member'")),
+    series(
+      count / 2,
+      tuple(type, `'${type[0]}' || ${some(of)}`, relation, "group", `'g' || ${some(groups)}`, "'member'"),
+    ),
   ];
   const statements = [
-    series(groups * 20, tuple("group", "'g' || n % " + groups, "member", "user", `'u' || ${some(users)}`)),
+    series(groups * 20, tuple("group", `'g' || n % ${groups}`, "member", "user", `'u' || ${some(users)}`)),
     series(groups - 3, tuple("group", "'g' || (n + 3) / 3", "member", "group", "'g' || n + 3", "'member'")),
     series(folders - 4, tuple("folder", "'f' || n + 4", "parent", "folder", "'f' || (n + 4) / 4")),
     series(folders, tuple("folder", "'f' || n", "owner", "user", `'u' || ${some(users)}`)),

@@ -59,9 +59,7 @@ async function checks(pool: Pool): Promise<Measured> {
       measured[system] = { ...measured[system], [key]: await perCheck(pool, kind, theirs(system)) };
     }
   }
-  const five = JSON.stringify(
-    Array.from({ length: 5 }, (_, i) => `document:other${i}#viewer@user:somebody${i}`),
-  );
+  const five = JSON.stringify(Array.from({ length: 5 }, (_, i) => `document:other${i}#viewer@user:somebody${i}`));
   const contextual = await perCheck(pool, "direct", ours(`, p_contextual_tuples => '${five}'`));
   measured.howdah = { ...measured.howdah, "check-contextual": contextual };
   measured["plain check"] = { "check-contextual": measured.howdah["check-direct"] ?? Number.NaN };
@@ -107,9 +105,14 @@ async function lists(pool: Pool): Promise<Measured> {
     )
   ).rows;
   const user = busiest?.u ?? "";
-  const ids = "array(select d from (select distinct d from bench.denied union select d from bench.direct limit 1000) x)";
+  const ids =
+    "array(select d from (select distinct d from bench.denied union select d from bench.direct limit 1000) x)";
   const filter = (relation: string): Promise<number> =>
-    time(pool, `select authz.filter_authorized('user', '${user}', 'document', '${relation}', ${ids}, '${NAMESPACE}')`, 5);
+    time(
+      pool,
+      `select authz.filter_authorized('user', '${user}', 'document', '${relation}', ${ids}, '${NAMESPACE}')`,
+      5,
+    );
   const each = await time(
     pool,
     `select count(*) filter (where authz.check('user', '${user}', 'viewer', 'document', i, '${NAMESPACE}')) from unnest(${ids}) i`,
