@@ -5,6 +5,7 @@ import { compileModel, type ModelInput, ModelInvalidError } from "../src/compile
 import { authzModule } from "../src/module.ts";
 import { files, tupleOf } from "./openfga/files.ts";
 import type { Context } from "./oracle/model.ts";
+import { rows } from "./sql.ts";
 import { type Facts, openStore, type Store, tuple } from "./store.ts";
 
 let db: TestDatabase;
@@ -46,6 +47,18 @@ describe.each(files)("$name", ({ model, tuples, tests }) => {
       expect({ object, kind, ...got }).toEqual({ object, kind, ...assertions });
     }
   });
+});
+
+test.each(files)("The tests of a store file pass as those of its model: $name", async ({ model, tuples, tests }) => {
+  const { namespace } = await openStore(db, model);
+  const [active] = await rows<{ id: string }>(db, "select model_id as id from authz.get_model(null, $1)", [namespace]);
+  const results = await rows<{ name: string; passed: boolean; detail: string }>(
+    db,
+    "select * from authz.test_model($1, $2, $3)",
+    [active?.id, JSON.stringify({ tuples, tests }), namespace],
+  );
+  expect(results.filter(({ passed }) => !passed)).toEqual([]);
+  expect(results.length).toBeGreaterThan(0);
 });
 
 test("Modules: files of several teams make one model", async () => {

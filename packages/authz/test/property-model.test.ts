@@ -10,7 +10,7 @@ import { authzModule } from "../src/module.ts";
 import { type Case, modelCase } from "./oracle/arbitrary.ts";
 import { type Difference, differences } from "./oracle/compare.ts";
 import { dslOf, worldText } from "./oracle/print.ts";
-import { publicDifferences } from "./oracle/public.ts";
+import { publicDifferences, writeDifferences } from "./oracle/public.ts";
 
 let db: TestDatabase;
 let used = 0;
@@ -92,3 +92,6 @@ test("A program answers every question as the reference evaluator does", () =>
 
 test("The public functions answer as the reference evaluator does", () =>
   compare(25, 4, (client, program, one) => publicDifferences(client, program, one, 150)));
+
+test("Writing a tuple takes nothing away where nothing is excluded, and deleting it restores every answer", () =>
+  compare(25, 4, writeDifferences));

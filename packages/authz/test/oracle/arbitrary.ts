@@ -306,7 +306,8 @@ function tupleOf(model: Model, plan: TuplePlan): WorldTuple {
   return tuple;
 }
 
-const keyOf = ({ resource, relation, subject }: Tuple): string =>
+/** What makes a tuple the same as another. */
+export const keyOf = ({ resource, relation, subject }: Tuple): string =>
   `${resource.type}:${resource.id}#${relation}@${subject.type}:${subject.id}#${subject.relation ?? ""}`;
 
 /** A world of a model. The store holds a key once; contextual tuples may repeat one another and the store's. */

@@ -4,9 +4,10 @@ import pg from "pg";
 import type { CompiledModel } from "../../src/compiler/index.ts";
 import { rows } from "../sql.ts";
 import { activate, jsonOf, rowOf, store } from "../store.ts";
-import { type Case, ids, relationsOf, subjectTypesOf, type World } from "./arbitrary.ts";
+import { type Case, ids, keyOf, relationsOf, subjectTypesOf, type World } from "./arbitrary.ts";
 import { answer, type Difference, type Judged, judge } from "./compare.ts";
-import { permits } from "./model.ts";
+import { permits, type Subject } from "./model.ts";
+import { tupleText } from "./print.ts";
 
 /** A question in SQL, which answers JSON, and what it must answer: `"unknown"` for the errors that say so. */
 interface Question {
@@ -19,7 +20,8 @@ const text = (value: string | undefined): string => (value === undefined ? "null
 const json = (value: unknown): string => `${pg.escapeLiteral(JSON.stringify(value))}::jsonb`;
 
 /** All questions of one world: `full` with what the request brings, `stored` without. */
-function questionsOf({ model, maxDepth }: Case, world: World, full: Judged, stored: Judged): Question[] {
+function questionsOf(one: Case, world: World, full: Judged, stored: Judged): Question[] {
+  const { model, maxDepth } = one;
   const namespace = text(full.namespace);
   const contextual = world.tuples.filter((tuple) => tuple.isContextual && !tuple.isExpired && permits(model, tuple));
   const facts = `${json(world.context)}, ${contextual.length === 0 ? "null" : json(contextual.map(jsonOf))}`;
@@ -83,28 +85,32 @@ function questionsOf({ model, maxDepth }: Case, world: World, full: Judged, stor
     ),
   );
 
-  const asked = full.subjects.flatMap((subject) =>
-    nodes.flatMap((node) => ids.map((id) => ({ subject, ...node, id }))),
-  );
-  const batch = asked.slice(0, 1000).map(({ subject, type, relation, id }) => ({
-    subject_type: subject.type,
-    subject_id: subject.id,
-    ...(subject.relation && { subject_relation: subject.relation }),
-    permission: relation,
-    resource_type: type,
-    resource_id: id,
-  }));
-  const values = asked.slice(0, 1000).map(({ subject, type, relation, id }) => {
-    const value = answer(stored.value(subject, relation, type, id));
-    return value === "U" ? null : value === "T";
-  });
-  const answers = `authz.check_batch(${json(batch)}, ${namespace}) b`;
+  const asked = askedOf(one, full.subjects);
   const inOne: Question = {
-    sql: `(select jsonb_agg(b.allowed order by b.ord) from ${answers} where (b.allowed is null) = (b.error_code is not null))`,
-    expected: values,
+    sql: `(select jsonb_agg(b.allowed order by b.ord) from authz.check_batch(${json(asked.map(batchElement))}, ${namespace}) b
+      where (b.allowed is null) = (b.error_code is not null))`,
+    expected: asked.map(({ subject, type, relation, id }) => {
+      const value = answer(stored.value(subject, relation, type, id));
+      return value === "U" ? null : value === "T";
+    }),
   };
   return [...bySubject, ...byObject, inOne];
 }
+
+/** As many checks as one batch may hold. */
+const askedOf = ({ model }: Case, subjects: Subject[]) =>
+  subjects
+    .flatMap((subject) => relationsOf(model).flatMap((node) => ids.map((id) => ({ subject, ...node, id }))))
+    .slice(0, 1000);
+
+const batchElement = ({ subject, type, relation, id }: ReturnType<typeof askedOf>[number]) => ({
+  subject_type: subject.type,
+  subject_id: subject.id,
+  ...(subject.relation && { subject_relation: subject.relation }),
+  permission: relation,
+  resource_type: type,
+  resource_id: id,
+});
 
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a ?? []) === JSON.stringify(b ?? []);
 
@@ -152,6 +158,60 @@ export async function publicDifferences(db: Queryable, program: CompiledModel, o
       found.push({ world, question: sql, expected: JSON.stringify(expected), got: JSON.stringify(got) });
     }
     comparisons += chosen.length;
+  }
+  return { found, comparisons, worlds: one.worlds.length };
+}
+
+/**
+ * Writes one more tuple to each world and deletes it again: with it, nothing may be denied that was allowed, unless the
+ * model excludes; without it, every answer must be as before.
+ */
+export async function writeDifferences(db: Queryable, program: CompiledModel, one: Case) {
+  const found: Difference[] = [];
+  let comparisons = 0;
+  for (const [index, world] of one.worlds.entries()) {
+    const namespace = `world-${index}`;
+    const [added, ...others] = world.tuples.filter((tuple) => permits(one.model, tuple) && !tuple.isExpired);
+    if (added === undefined) continue;
+    const subjects = subjectTypesOf(one.model).flatMap((type) => [...ids, "*"].map((id): Subject => ({ type, id })));
+    const asked = askedOf(one, subjects);
+    const answers = async (): Promise<(boolean | null)[]> => {
+      const sql = "select allowed from authz.check_batch($1, $2, $3) order by ord";
+      const batch = [JSON.stringify(asked.map(batchElement)), namespace, JSON.stringify(world.context)];
+      return (await rows<{ allowed: boolean | null }>(db, sql, batch)).map(({ allowed }) => allowed);
+    };
+    const compare = (
+      what: string,
+      before: (boolean | null)[],
+      after: (boolean | null)[],
+      isWrong: (at: number) => boolean,
+    ) => {
+      const at = asked.findIndex((_, each) => isWrong(each));
+      comparisons += asked.length;
+      if (at < 0) return;
+      const question = `${what} ${JSON.stringify(asked[at])} ${tupleText(added)}`;
+      found.push({ world, question, expected: String(before[at]), got: String(after[at]) });
+    };
+
+    await activate(db, program, namespace);
+    const stored = new Map(others.map((tuple) => [keyOf(tuple), rowOf(tuple, namespace)]));
+    stored.delete(keyOf(added));
+    await store(db, [...stored.values()]);
+    const { resource, relation, subject, condition, context } = added;
+    const key = [resource.type, resource.id, relation, subject.type, subject.id, subject.relation ?? null, namespace];
+    const before = await answers();
+    await rows(db, "select authz.write_tuple($1, $2, $3, $4, $5, $6, $7, null, $8, $9)", [
+      ...key,
+      condition ?? null,
+      context ? JSON.stringify(context) : null,
+    ]);
+    const during = await answers();
+    await rows(db, "select authz.delete_tuple($1, $2, $3, $4, $5, $6, $7)", key);
+    const after = await answers();
+    if (!JSON.stringify(one.model).includes('"difference"')) {
+      compare("written", before, during, (at) => before[at] === true && during[at] !== true);
+    }
+    compare("deleted", before, after, (at) => before[at] !== after[at]);
   }
   return { found, comparisons, worlds: one.worlds.length };
 }

@@ -1,0 +1,33 @@
+// What random models have found once.
+import { type TestDatabase, testDatabase } from "@howdah/testing";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { authzModule } from "../src/module.ts";
+import { rows } from "./sql.ts";
+import { openStore } from "./store.ts";
+
+let db: TestDatabase;
+beforeAll(async () => {
+  db = await testDatabase({ modules: [authzModule] });
+});
+afterAll(() => db.close());
+
+test("A batch says too complex wherever a check does, also of a resource that nobody is near to", async () => {
+  const dsl = `model
+  schema 1.1
+type user
+type group
+  relations
+    define a: [user, group#a]
+`;
+  const store = await openStore(db, dsl, { maxDepth: 1 });
+  await store.write("group:2#a@group:1#a", "group:3#a@group:2#a");
+  expect(await store.check("user:ann", "a", "group:2")).toBe(false);
+  expect(await store.check("user:ann", "a", "group:3")).toBeNull();
+  const batch = ["group:2#a@user:ann", "group:3#a@user:ann"];
+  expect(
+    await rows(db, "select * from authz.check_batch($1, $2) order by ord", [JSON.stringify(batch), store.namespace]),
+  ).toEqual([
+    { ord: 1, allowed: false, error_code: null },
+    { ord: 2, allowed: null, error_code: "resolution_too_complex" },
+  ]);
+});
