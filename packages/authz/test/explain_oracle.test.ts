@@ -90,7 +90,7 @@ test("the evaluator behind explanations gives the reference evaluator's answers,
         }
       });
     }),
-    { numRuns: 20 },
+    { numRuns: 40 },
   );
 });
 
