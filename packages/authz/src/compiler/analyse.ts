@@ -43,6 +43,8 @@ export interface Analysis {
   mayBeUnknown(node: Node): boolean;
   /** Whether objects may lead back to themselves on the way. */
   mayLoop(node: Node): boolean;
+  /** Whether something is denied for it, so that a cycle must be told from a plain denial. */
+  isSubtracted(node: Node): boolean;
   hasWildcard(node: Node): boolean;
   /** The types of plain subjects that may have it. */
   subjectTypes(node: Node): readonly string[];
@@ -111,6 +113,8 @@ export function analyse(graph: Graph, maxDepth: number | undefined): Analysis {
     return nextKinds(kindOf(node)).every((kind) => kind.edges.length + kind.leaves.length === 0) ? "U" : "W";
   });
 
+  const subtracts = graph.nodes.flatMap((node) => (node.kind === "exclusion" ? [node.subtract] : []));
+  const subtracted = new Set(reachable(subtracts, successors));
   const subjectTypes = subjectTypesOf(graph);
   const hasWildcard = remember((node: Node): boolean =>
     reach(node).some((other) => other.kind === "union" && other.grants.some(({ isWildcard }) => isWildcard)),
@@ -132,6 +136,7 @@ export function analyse(graph: Graph, maxDepth: number | undefined): Analysis {
       ),
     ),
     mayLoop: remember((node: Node): boolean => reach(node).some(isRecursive)),
+    isSubtracted: (node) => subtracted.has(node),
     hasWildcard,
     subjectTypes: remember((node: Node): readonly string[] =>
       [...new Set(subjectTypes.get(node) ?? reach(node).flatMap(grantedTypes))].sort(),

@@ -23,8 +23,13 @@ export function cheapestFirst({ analysis }: Context, parts: readonly Node[]): No
 export function valueExpression(context: Context, node: Node, given: Given = {}): string {
   const { analysis } = context;
   if (analysis.classOf(node) === "R" || analysis.mayLoop(node)) return call(context, node, "value", given);
+  return checkedValue(context, node, given);
+}
+
+/** The same where a cycle is as good as a plain denial. */
+export function checkedValue(context: Context, node: Node, given: Given = {}): string {
   const check = call(context, node, "check", given);
-  return analysis.mayBeUnknown(node) ? `coalesce(${check}::int * 3, 2)` : `${check}::int * 3`;
+  return context.analysis.mayBeUnknown(node) ? `coalesce(${check}::int * 3, 2)` : `${check}::int * 3`;
 }
 
 /** Whether the subtract does not hold; not true where it loops. */

@@ -4,7 +4,7 @@
 import { type Context, call } from "./context.ts";
 import type { Node, Union } from "./graph.ts";
 import { isAsked, refuseTypes } from "./render-check.ts";
-import { cheapestFirst, eachSubject, valueExpression } from "./render-operators.ts";
+import { cheapestFirst, checkedValue, eachSubject, valueExpression } from "./render-operators.ts";
 import { type Routine, when } from "./routine.ts";
 import { certainty, type EdgeScan, edgeConditions, edgeScans, grantedConditions, grantScans, scan } from "./scan.ts";
 import { block, indent, literal, select } from "./sql.ts";
@@ -14,11 +14,14 @@ const deepest = 50;
 /** So many visits may one question take. */
 const visits = 10_000;
 
-/** The check of a node of class R. */
+/** The check of a node of class R: a visit, unless the relaxed node, which takes one walk, denies already. */
 export function recursiveCheck(context: Context, node: Node): Routine {
+  const { analysis } = context;
+  const relaxed = analysis.maxDepth === undefined ? [`not ${call(context, analysis.relaxed(node), "check")}`] : [];
   return {
     body: [
-      ...refuseTypes(context.analysis.subjectTypes(node), "p_subject_relation is null", "return false;"),
+      ...refuseTypes(analysis.subjectTypes(node), "p_subject_relation is null", "return false;"),
+      ...relaxed.map((condition) => when(condition, "return false;")),
       `return nullif(${call(context, node, "value")}, 2) = 3;`,
     ].join("\n"),
   };
@@ -34,9 +37,12 @@ export function recursiveValue(context: Context, node: Node): Routine {
 export const recursiveObjects = (context: Context, node: Node): Routine =>
   eachObject(context, node, call(context, context.analysis.relaxed(node), "objects"));
 
-/** Those of the given objects, from those that the relaxed node lets through. */
-export const recursiveFilter = (context: Context, node: Node): Routine =>
-  eachObject(context, node, call(context, context.analysis.relaxed(node), "filter"));
+/** Those of the given objects, from those that the relaxed node lets through; it knows of no limit of depth. */
+export function recursiveFilter(context: Context, node: Node): Routine {
+  const { maxDepth, relaxed } = context.analysis;
+  const given = "(select distinct i.id as resource_id from unnest(p_resource_ids) i (id))";
+  return eachObject(context, node, maxDepth === undefined ? call(context, relaxed(node), "filter") : given);
+}
 
 /** The subjects, from those of the relaxed node. */
 export function recursiveSubjects(context: Context, node: Node): Routine {
@@ -48,13 +54,13 @@ export function recursiveSubjects(context: Context, node: Node): Routine {
 }
 
 function eachObject(context: Context, node: Node, candidates: string): Routine {
-  const check = call(context, node, "check", { p_resource_id: "w.resource_id" });
+  const value = call(context, node, "value", { p_resource_id: "w.resource_id" });
   return {
     body: [
       "return query",
       "select w.resource_id, c.allowed",
       `from ${candidates} w`,
-      block("cross join lateral", `select ${check} as allowed\noffset 0`, " c"),
+      block("cross join lateral", `select nullif(${value}, 2) = 3 as allowed\noffset 0`, " c"),
       "where c.allowed is not false;",
     ].join("\n"),
   };
@@ -161,7 +167,8 @@ function visitChild(context: Context, node: Node, child: Node, id: string, depth
     const visit = call(context, child, "visit", { p_resource_id: id }, ["v_path", depth, "p_seen", "p_left"]);
     return `select v.p_seen, v.p_left, v.value into p_seen, p_left, v_child\nfrom ${visit} v;`;
   }
-  const value = valueExpression(context, child, { p_resource_id: id });
+  const isExact = analysis.isSubtracted(node) || (node.kind === "exclusion" && node.subtract === child);
+  const value = (isExact ? valueExpression : checkedValue)(context, child, { p_resource_id: id });
   if (analysis.maxDepth === undefined || depth === "p_depth") return `v_child := ${value};`;
   const { names } = analysis.kindOf(child);
   const itself = names.length === 0 ? "" : `\n  or ${isAsked(child.type, names)} and p_subject_id = ${id}`;

@@ -265,6 +265,11 @@ begin
   if p_subject_relation is null and p_subject_type <> 'user' then
     return false;
   end if;
+  if not authz_rt.m_0b803d03ce50_r5_check(
+    p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_id, p_context
+  ) then
+    return false;
+  end if;
   return nullif(authz_rt.m_0b803d03ce50_r3_value(
     p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_id, p_context
   ), 2) = 3;
@@ -283,9 +288,9 @@ begin
     p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_ids, p_context
   ) w
   cross join lateral (
-    select authz_rt.m_0b803d03ce50_r3_check(
+    select nullif(authz_rt.m_0b803d03ce50_r3_value(
       p_namespace, p_subject_type, p_subject_id, p_subject_relation, w.resource_id, p_context
-    ) as allowed
+    ), 2) = 3 as allowed
     offset 0
   ) c
   where c.allowed is not false;
@@ -303,9 +308,9 @@ begin
     p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_context
   ) w
   cross join lateral (
-    select authz_rt.m_0b803d03ce50_r3_check(
+    select nullif(authz_rt.m_0b803d03ce50_r3_value(
       p_namespace, p_subject_type, p_subject_id, p_subject_relation, w.resource_id, p_context
-    ) as allowed
+    ), 2) = 3 as allowed
     offset 0
   ) c
   where c.allowed is not false;
@@ -458,6 +463,102 @@ begin
       exit visit when value = 3;
     end loop;
   end visit;
+end
+$$;
+
+create function authz_rt.m_0b803d03ce50_r5_check(
+  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
+  p_resource_id text, p_context jsonb
+) returns boolean
+language plpgsql stable parallel safe as $$
+declare
+  v_is_granted boolean;
+begin
+  if p_subject_relation is not null then
+    return exists (
+      select
+      from authz_rt.m_0b803d03ce50_r5_subjects(
+        p_namespace, p_resource_id, p_subject_type, p_subject_relation, p_context
+      ) s
+      where s.subject_id = p_subject_id
+    );
+  end if;
+  if p_subject_type <> 'user' then
+    return false;
+  end if;
+  -- Granted on the resource itself.
+  if exists (
+    select
+    from authz.tuples t
+    where t.namespace = p_namespace
+      and t.resource_type = 'folder'
+      and t.resource_id = p_resource_id
+      and t.relation = 'viewer'
+      and t.subject_type = 'user'
+      and t.condition_name is null
+      and t.subject_id = p_subject_id
+      and t.subject_id <> '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+  ) then
+    return true;
+  end if;
+  -- The objects above: grants, and the usersets that are left.
+  with recursive folder_viewer_relaxed (id) as (
+    select t.subject_id as id
+    from authz.tuples t
+    where t.namespace = p_namespace
+      and t.resource_type = 'folder'
+      and t.resource_id = p_resource_id
+      and t.relation = 'parent'
+      and t.subject_type = 'folder'
+      and t.condition_name is null
+      and t.subject_id <> '*'
+      and t.subject_relation is null
+      and (t.expires_at is null or t.expires_at > howdah.now())
+    union
+    select e.id
+    from folder_viewer_relaxed w
+    cross join lateral (
+      select t.subject_id as id
+      from authz.tuples t
+      where t.namespace = p_namespace
+        and t.resource_type = 'folder'
+        and t.resource_id = w.id
+        and t.relation = 'parent'
+        and t.subject_type = 'folder'
+        and t.condition_name is null
+        and t.subject_id <> '*'
+        and t.subject_relation is null
+        and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
+    ) e
+  )
+  select coalesce(bool_or(f.is_granted), false)
+  into v_is_granted
+  from (
+    select true as is_granted
+    from folder_viewer_relaxed w
+    cross join lateral (
+      select
+      from authz.tuples t
+      where t.namespace = p_namespace
+        and t.resource_type = 'folder'
+        and t.resource_id = w.id
+        and t.relation = 'viewer'
+        and t.subject_type = 'user'
+        and t.condition_name is null
+        and t.subject_id = p_subject_id
+        and t.subject_id <> '*'
+        and t.subject_relation is null
+        and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
+    ) e
+  ) f;
+  if v_is_granted then
+    return true;
+  end if;
+  return false;
 end
 $$;
 
@@ -633,102 +734,6 @@ begin
     from folder_viewer_relaxed w
     where p_subject_type = 'folder' and p_subject_relation = 'viewer'
   ) f;
-end
-$$;
-
-create function authz_rt.m_0b803d03ce50_r5_check(
-  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
-  p_resource_id text, p_context jsonb
-) returns boolean
-language plpgsql stable parallel safe as $$
-declare
-  v_is_granted boolean;
-begin
-  if p_subject_relation is not null then
-    return exists (
-      select
-      from authz_rt.m_0b803d03ce50_r5_subjects(
-        p_namespace, p_resource_id, p_subject_type, p_subject_relation, p_context
-      ) s
-      where s.subject_id = p_subject_id
-    );
-  end if;
-  if p_subject_type <> 'user' then
-    return false;
-  end if;
-  -- Granted on the resource itself.
-  if exists (
-    select
-    from authz.tuples t
-    where t.namespace = p_namespace
-      and t.resource_type = 'folder'
-      and t.resource_id = p_resource_id
-      and t.relation = 'viewer'
-      and t.subject_type = 'user'
-      and t.condition_name is null
-      and t.subject_id = p_subject_id
-      and t.subject_id <> '*'
-      and t.subject_relation is null
-      and (t.expires_at is null or t.expires_at > howdah.now())
-  ) then
-    return true;
-  end if;
-  -- The objects above: grants, and the usersets that are left.
-  with recursive folder_viewer_relaxed (id) as (
-    select t.subject_id as id
-    from authz.tuples t
-    where t.namespace = p_namespace
-      and t.resource_type = 'folder'
-      and t.resource_id = p_resource_id
-      and t.relation = 'parent'
-      and t.subject_type = 'folder'
-      and t.condition_name is null
-      and t.subject_id <> '*'
-      and t.subject_relation is null
-      and (t.expires_at is null or t.expires_at > howdah.now())
-    union
-    select e.id
-    from folder_viewer_relaxed w
-    cross join lateral (
-      select t.subject_id as id
-      from authz.tuples t
-      where t.namespace = p_namespace
-        and t.resource_type = 'folder'
-        and t.resource_id = w.id
-        and t.relation = 'parent'
-        and t.subject_type = 'folder'
-        and t.condition_name is null
-        and t.subject_id <> '*'
-        and t.subject_relation is null
-        and (t.expires_at is null or t.expires_at > howdah.now())
-      offset 0
-    ) e
-  )
-  select coalesce(bool_or(f.is_granted), false)
-  into v_is_granted
-  from (
-    select true as is_granted
-    from folder_viewer_relaxed w
-    cross join lateral (
-      select
-      from authz.tuples t
-      where t.namespace = p_namespace
-        and t.resource_type = 'folder'
-        and t.resource_id = w.id
-        and t.relation = 'viewer'
-        and t.subject_type = 'user'
-        and t.condition_name is null
-        and t.subject_id = p_subject_id
-        and t.subject_id <> '*'
-        and t.subject_relation is null
-        and (t.expires_at is null or t.expires_at > howdah.now())
-      offset 0
-    ) e
-  ) f;
-  if v_is_granted then
-    return true;
-  end if;
-  return false;
 end
 $$;
 
