@@ -52,6 +52,7 @@ export type AuthzErrorCode =
   | "slug_invalid"
   | "slug_unknown"
   | "tenant_mismatch"
+  | "tuple_exists"
   | "tuple_invalid"
   | "type_unknown"
   | "viewer_mismatch"
