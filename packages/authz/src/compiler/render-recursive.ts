@@ -14,17 +14,17 @@ const deepest = 50;
 /** So many visits may one question take. */
 const visits = 10_000;
 
-/** The check of a node of class R: a visit, unless the relaxed node, which takes one walk, denies already. */
+/** The check of a node of class R: a visit, unless the relaxed node, which takes one walk without a limit, denies already. */
 export function recursiveCheck(context: Context, node: Node): Routine {
   const { analysis } = context;
-  const relaxed = analysis.maxDepth === undefined ? [`not ${call(context, analysis.relaxed(node), "check")}`] : [];
-  return {
-    body: [
-      ...refuseTypes(analysis.subjectTypes(node), "p_subject_relation is null", "return false;"),
-      ...relaxed.map((condition) => when(condition, "return false;")),
-      `return nullif(${call(context, node, "value")}, 2) = 3;`,
-    ].join("\n"),
-  };
+  const shortcuts =
+    analysis.maxDepth === undefined
+      ? [
+          ...refuseTypes(analysis.subjectTypes(node), "p_subject_relation is null", "return false;"),
+          when(`not ${call(context, analysis.relaxed(node), "check")}`, "return false;"),
+        ]
+      : [];
+  return { body: [...shortcuts, `return nullif(${call(context, node, "value")}, 2) = 3;`].join("\n") };
 }
 
 /** The value of a node of class R, from the beginning of a way. */
