@@ -58,7 +58,7 @@ export const plpgsqlCheck: Rule = {
        join pg_language l on l.oid = p.prolang and l.lanname = 'plpgsql'
        left join pg_trigger t on t.tgfoid = p.oid,
          lateral plpgsql_check_function_tb(p.oid::regprocedure, coalesce(t.tgrelid, 0),
-           other_warnings => false, extra_warnings => false, performance_warnings => false) c
+           oldtable => t.tgoldtable, newtable => t.tgnewtable, other_warnings => false, extra_warnings => false, performance_warnings => false) c
        where p.pronamespace = to_regnamespace($1)`,
       [module.name],
     );
