@@ -116,6 +116,20 @@ describe.each(both)("%s", (kind) => {
     await refuses(Promise.resolve(other), `${code} PK001`);
   });
 
+  test("a walk that takes too long is cancelled, and what it was for is not written", async () => {
+    await db.query(
+      `insert into authz.tuples (namespace, resource_type, resource_id, relation, subject_type, subject_id)
+       select 'acme', 'team', i::text, 'member', 'team', (i + 1)::text from generate_series(0, 20000) i
+       union all select 'acme', 'folder', (i + 1)::text, 'parent', 'folder', i::text from generate_series(0, 20000) i`,
+    );
+    const client = await db.client();
+    await client.query("set statement_timeout = '1 ms'");
+    await expect(client.query(sql, ["20001", "0"])).rejects.toMatchObject({ code: "57014" });
+    await client.query("set statement_timeout = 0");
+    expect(await count()).toBe(40_002);
+    await refuses(client.query(sql, ["20001", "0"]), `${code} PK001`);
+  });
+
   test("a session that dies with the lock lets the next one go on", async () => {
     const [one, two] = await db.clients(2);
     if (!one || !two) throw new Error("no clients");

@@ -171,6 +171,21 @@ describe("write", () => {
     await value(db, "select authz.add_hierarchy('doc', 'read', 'admin', 'acme')");
   });
 
+  test("that loses against another under repeatable read is run again by the client", async () => {
+    let attempts = 0;
+    const id = await db.transaction(
+      async (tx) => {
+        attempts += 1;
+        await tx.query("select count(*) from authz.tuples");
+        if (attempts === 1) await write("1", "read", "ann", "1 hour");
+        return value<string>(tx, "select authz.write('doc', '1', 'read', 'user', 'ann', 'acme')");
+      },
+      { isolation: "repeatable read" },
+    );
+    expect(attempts).toBe(2);
+    expect(await tuples()).toMatchObject([{ id, expires_at: null }]);
+  });
+
   test("by many sessions at once makes one tuple and one event, and all get its id", async () => {
     const results = await race(db, 8, (client) =>
       value<string>(client, "select authz.write('doc', '1', 'read', 'user', 'ann', 'acme')"),

@@ -122,6 +122,7 @@ begin
         and t.relation = any (v_relations)
         and t.condition_name is null
         and (t.expires_at is null or t.expires_at > howdah.now())
+      offset 0
     ) g
   where s.namespace <> v_namespace
     and (
