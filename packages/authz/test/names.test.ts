@@ -87,10 +87,9 @@ describe.each(Object.entries(functions))("%s", (name, args) => {
               ["\u00a0a", "id_whitespace 22023"],
               ["a\u3000", "id_whitespace 22023"],
             ] as [string, string][])
-          : ["Doc", "1doc", "_doc", "doc:1", "dóc", "doc#", "doc/", "doc ", "'"].map((text): [string, string] => [
-              text,
-              "identifier_format 22023",
-            ])),
+          : ["Doc", "1doc", "_doc", "doc:1", "dóc", "doc#", "doc/", "a/b", "doc ", "a b", "'"].map(
+              (text): [string, string] => [text, "identifier_format 22023"],
+            )),
       ];
       if (!optional.includes(parameter) && optionalOf[name] !== parameter) bad.push([null, `${kind}_null 22004`]);
       for (const [text, code] of bad) {

@@ -30,8 +30,8 @@ immutable
 parallel safe
 as $$
 begin
-  if concat_ws(' ', p_resource_type, p_relation, p_subject_type, p_subject_relation)
-      ~ '^[a-z][a-z0-9_-]* [a-z][a-z0-9_-]* [a-z][a-z0-9_-]*( [a-z][a-z0-9_-]*)?$'
+  if concat_ws('/', p_resource_type, p_relation, p_subject_type, coalesce(p_subject_relation, 'x'))
+      ~ '^[a-z][a-z0-9_-]*(/[a-z][a-z0-9_-]*){3}$'
     and concat_ws(' ', p_resource_id, p_subject_id) ~ '^[!-~]+ [!-~]+$'
     and greatest(length(p_resource_type), length(p_resource_id), length(p_relation),
       length(p_subject_type), length(p_subject_id), length(p_subject_relation)) <= 1024
