@@ -31,3 +31,22 @@ type group
     { ord: 2, allowed: null, error_code: "resolution_too_complex" },
   ]);
 });
+
+test("What one part of a union grants is not hidden by a guarded walk in another part", async () => {
+  const store = await openStore(
+    db,
+    `model
+  schema 1.1
+type user
+type group
+  relations
+    define parent: [group]
+    define named: [user]
+    define a: (parent but not (named and parent)) or (parent and (named and a from parent))
+`,
+  );
+  await store.write("group:1#parent@group:1");
+  expect(await store.check("group:1", "a", "group:1")).toBe(true);
+  expect(await store.objects("group:1", "a", "group")).toEqual(["group:1"]);
+  expect(await store.subjects("group:1", "a", "group")).toEqual(["group:1"]);
+});
