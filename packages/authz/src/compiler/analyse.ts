@@ -3,8 +3,10 @@
 import {
   components,
   type Edge,
+  type Exclusion,
   type Grant,
   type Graph,
+  type Intersection,
   type Node,
   reachable,
   successors,
@@ -14,30 +16,51 @@ import {
 /**
  * The class of a node, from cheap to dear: direct grants alone (D); and usersets or parents of such (U); any walk over usersets
  * and parents (W); an operator above others (B); an operator in a cycle, so that each object must be asked by itself (R).
+ *
+ * An operator in a cycle of which only one part leads back is a walk all the same, whose objects the other parts guard.
  */
 export type NodeClass = "D" | "U" | "W" | "B" | "R";
 
-/** All that a union can reach without leaving its object, as one: what its functions scan. */
+/** What must hold of an object, or must not, for what it grants or leads to. */
+export interface Guard {
+  node: Node;
+  isNegated: boolean;
+}
+
+/** Something of a kind, and what guards it. */
+export type Guarded<T> = T & { guards: readonly Guard[] };
+
+/** All that a node can reach without leaving its object, as one: what its functions scan. */
 export interface Kind {
   node: Node;
   /** The relations that it is or contains: whoever is asked as the userset of one of them on the same object has this. */
-  names: string[];
-  grants: Grant[];
-  edges: Edge[];
+  names: Guarded<{ name: string }>[];
+  grants: Guarded<Grant>[];
+  edges: Guarded<Edge>[];
   /** Nodes of the same object that answer by functions of their own. */
   leaves: Node[];
 }
 
+/** One way to see a model as kinds. */
+export interface View {
+  kindOf(node: Node): Kind;
+  /** The kinds that a kind's edges lead to, its own included if they lead back. */
+  kindsBelow(node: Node): Kind[];
+}
+
+type Operator = Intersection | Exclusion;
+
 /** The graph and what is known of its nodes. */
-export interface Analysis {
+export interface Analysis extends View {
   graph: Graph;
   /** The most hops from a resource to a subject, where the model sets a limit. */
   maxDepth: number | undefined;
   classOf(node: Node): NodeClass;
-  kindOf(node: Node): Kind;
-  /** The kinds that a kind's edges lead to, its own included if they lead back. */
-  kindsBelow(node: Node): Kind[];
-  /** Whether two nodes of class R are evaluated within each other, with one path. */
+  /** The view in which whatever has an operator in its cycle answers for itself, so that nothing is guarded. */
+  unguarded: View;
+  /** Whether a node is in a cycle with an operator, or counts hops: it can be visited object by object. */
+  isVisited(node: Node): boolean;
+  /** Whether two nodes are visited within each other, with one path. */
   areEvaluatedTogether(a: Node, b: Node): boolean;
   /** Whether the answer may be unknown. */
   mayBeUnknown(node: Node): boolean;
@@ -63,50 +86,40 @@ export function analyse(graph: Graph, maxDepth: number | undefined): Analysis {
   for (const [index, members] of components(graph.nodes, successors).entries()) {
     for (const member of members) component.set(member, index);
   }
-  const withOperator = new Set(
-    graph.nodes.filter((node) => node.kind !== "union" && isRecursive(node)).map((node) => component.get(node)),
-  );
+  const twins = new Map<Node, Node>();
+  const isTwin = new Set<Node>();
+  const isTogether = (a: Node, b: Node): boolean => component.has(a) && component.get(a) === component.get(b);
+
+  const operators = graph.nodes.filter((node): node is Operator => node.kind !== "union" && isRecursive(node));
+  const withOperator = new Set(operators.map((node) => component.get(node)));
+  const isInCircle = (node: Node): boolean => component.has(node) && withOperator.has(component.get(node));
+  const unguardable = new Set(operators.filter((node) => !isGuardable(node)).map((node) => component.get(node)));
 
   // With a limit of depth, whatever can take a hop counts its hops.
   const isLimited = remember(
     (node: Node): boolean =>
       maxDepth !== undefined && reach(node).some((other) => other.kind === "union" && other.edges.length > 0),
   );
-  const twins = new Map<Node, Node>();
-  const isTwin = new Set<Node>();
   const isR = (node: Node): boolean =>
-    !isTwin.has(node) && (isLimited(node) || (component.has(node) && withOperator.has(component.get(node))));
-  const isOpaque = (node: Node): boolean => node.kind !== "union" || isR(node);
-
-  const kindOf = remember((node: Node): Kind => {
-    const kind: Kind = { node, names: [], grants: [], edges: [], leaves: [] };
-    if (isOpaque(node)) return { ...kind, leaves: [node] };
-    for (const part of reachable([node], (one) => (isOpaque(one) ? [] : (one as Union).same))) {
-      if (isOpaque(part)) {
-        kind.leaves.push(part);
-        continue;
-      }
-      const { relation, grants, edges } = part as Union;
-      if (relation !== null) kind.names.push(relation);
-      kind.grants.push(...grants);
-      kind.edges.push(...edges);
-    }
-    kind.grants = distinct(kind.grants, (grant) => Object.values(grant).join("\n"));
-    kind.edges = distinct(kind.edges, ({ target, ...tuple }) => [...Object.values(tuple), target.number].join("\n"));
-    return kind;
-  });
-  const nextKinds = remember((kind: Kind): Kind[] => [...new Set(kind.edges.map(({ target }) => kindOf(target)))]);
-  const kindsBelow = remember((node: Node): Kind[] => reachable(nextKinds(kindOf(node)), nextKinds));
+    !isTwin.has(node) && (isLimited(node) || (component.has(node) && unguardable.has(component.get(node))));
+  const isVisited = (node: Node): boolean => !isTwin.has(node) && (isR(node) || isInCircle(node));
+  const isOpaque = (node: Node): boolean => isR(node) || (node.kind !== "union" && !isInCircle(node));
+  const isAlone = (node: Node): boolean => node.kind !== "union" || isVisited(node);
+  const { kindOf, kindsBelow } = viewOf(isOpaque);
+  const nextKinds = (kind: Kind): Kind[] => kind.edges.map(({ target }) => kindOf(target));
 
   const isClosable = remember((node: Node): boolean =>
     [kindOf(node), ...kindsBelow(node)].every(
-      ({ edges, leaves }) => leaves.length === 0 && edges.every(({ subjectRelation }) => subjectRelation !== null),
+      ({ grants, edges, leaves }) =>
+        leaves.length === 0 &&
+        edges.every(({ subjectRelation }) => subjectRelation !== null) &&
+        [...grants, ...edges].every(({ guards }) => guards.length === 0),
     ),
   );
 
   const classOf = remember((node: Node): NodeClass => {
     if (isR(node)) return "R";
-    if (node.kind !== "union") return "B";
+    if (isOpaque(node)) return "B";
     const { edges, leaves } = kindOf(node);
     if (leaves.length > 0) return "W";
     if (edges.length === 0) return "D";
@@ -126,12 +139,14 @@ export function analyse(graph: Graph, maxDepth: number | undefined): Analysis {
     classOf,
     kindOf,
     kindsBelow,
-    areEvaluatedTogether: (a, b) =>
-      isR(a) && isR(b) && (maxDepth !== undefined || component.get(a) === component.get(b)),
+    unguarded: viewOf(isAlone),
+    isVisited,
+    areEvaluatedTogether: (a, b) => isVisited(a) && isVisited(b) && (maxDepth !== undefined || isTogether(a, b)),
     mayBeUnknown: remember((node: Node): boolean =>
       reach(node).some(
         (other) =>
           isR(other) ||
+          (other.kind === "exclusion" && reach(other.subtract).some(isVisited)) ||
           (other.kind === "union" && [...other.grants, ...other.edges].some(({ condition }) => condition !== null)),
       ),
     ),
@@ -145,12 +160,64 @@ export function analyse(graph: Graph, maxDepth: number | undefined): Analysis {
     isClosable,
   };
 
+  /** The part of an operator that leads back to it, and the parts that do not. */
+  function split(node: Operator): { back: Node[]; guards: Guard[] } {
+    const back = successors(node).filter((part) => isTogether(node, part));
+    const others = successors(node).filter((part) => !isTogether(node, part));
+    return { back, guards: others.map((part) => ({ node: part, isNegated: node.kind === "exclusion" })) };
+  }
+
+  /** Whether one part alone leads back, not the subtract, and what it has on the same object can be scanned. */
+  function isGuardable(node: Operator): boolean {
+    const { back } = split(node);
+    if (back.length !== 1 || (node.kind === "exclusion" && back[0] === node.subtract)) return false;
+    const parts = reachable(back, (part) => {
+      if (part.kind === "union") return part.same;
+      return isTogether(node, part) ? split(part).back : [];
+    });
+    return parts.every((part) => isTogether(node, part) || (part.kind === "union" && !isInCircle(part)));
+  }
+
+  function viewOf(isOpaque: (node: Node) => boolean): View {
+    const kindOf = remember((node: Node): Kind => {
+      const kind: Kind = { node, names: [], grants: [], edges: [], leaves: [] };
+      const seen = new Set<string>();
+      add(node, []);
+      kind.grants = distinct(kind.grants, ({ guards, ...grant }) => key(guards, Object.values(grant)));
+      kind.edges = distinct(kind.edges, ({ guards, target, ...tuple }) =>
+        key(guards, [...Object.values(tuple), target.number]),
+      );
+      return kind;
+
+      function add(part: Node, guards: readonly Guard[]): void {
+        const reached = key(guards, [part.number]);
+        if (seen.has(reached)) return;
+        seen.add(reached);
+        if (isOpaque(part)) {
+          kind.leaves.push(part);
+          return;
+        }
+        if (part.relation !== null) kind.names.push({ name: part.relation, guards });
+        if (part.kind !== "union") {
+          const { back, guards: more } = split(part);
+          for (const other of back) add(other, [...guards, ...more]);
+          return;
+        }
+        kind.grants.push(...part.grants.map((grant) => ({ ...grant, guards })));
+        kind.edges.push(...part.edges.map((edge) => ({ ...edge, guards })));
+        for (const other of part.same) add(other, guards);
+      }
+    });
+    const next = remember((kind: Kind): Kind[] => [...new Set(kind.edges.map(({ target }) => kindOf(target)))]);
+    return { kindOf, kindsBelow: remember((node: Node): Kind[] => reachable(next(kindOf(node)), next)) };
+  }
+
   /**
    * Of an operator, one part will do: whoever has it has that part. Where everybody may be granted by a wildcard, a subject can
    * matter that only another part names, so all parts count.
    */
   function relax(node: Node): Node {
-    if (!reach(node).some(isOpaque) || isTwin.has(node)) return node;
+    if (!reach(node).some(isAlone) || isTwin.has(node)) return node;
     const known = twins.get(node);
     if (known !== undefined) return known;
     const twin: Union = {
@@ -182,6 +249,12 @@ export function analyse(graph: Graph, maxDepth: number | undefined): Analysis {
 
 const grantedTypes = (node: Node): string[] =>
   node.kind === "union" ? node.grants.map(({ subjectType }) => subjectType) : [];
+
+/** Tells guards apart. */
+export const guardKey = (guards: readonly Guard[]): string =>
+  [...new Set(guards.map(({ node, isNegated }) => `${isNegated ? "-" : ""}${node.number}`))].sort().join(" ");
+
+const key = (guards: readonly Guard[], values: readonly unknown[]): string => [guardKey(guards), ...values].join("\n");
 
 /** A least fixed point: whoever is to have an intersection must have all of its parts. */
 function subjectTypesOf(graph: Graph): Map<Node, ReadonlySet<string>> {

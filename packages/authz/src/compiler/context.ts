@@ -20,6 +20,12 @@ export interface Context {
   request(node: Node, name: NodeFunction): void;
 }
 
+/** The context in which nothing is guarded, for statements that know no subject or must tell a cycle from a denial. */
+export const unguarded = (context: Context): Context => ({
+  ...context,
+  analysis: { ...context.analysis, ...context.analysis.unguarded },
+});
+
 /** The contextual tuples as rows. */
 export const contextualRows = "select * from unnest(p_contextual)";
 

@@ -114,8 +114,13 @@ function routineOf(context: Context, node: Node, name: NodeFunction): Routine {
     if (make === undefined) throw new Error(`${node.name} has no function ${name}`);
     return make(context, node);
   }
+  if (context.analysis.isVisited(node)) {
+    if (name === "value") return recursiveValue(context, node);
+    if (name === "visit") return recursiveVisit(context, node);
+    if (name === "subjects") return recursiveSubjects(context, node);
+  }
   if (name === "value") return nodeValue(context, node);
-  if (node.kind === "union") {
+  if (node.kind === "union" || context.analysis.isVisited(node)) {
     if (name === "check") return unionCheck(context, node);
     if (name === "filter") return unionFilter(context, node);
     if (name === "objects") return unionObjects(context, node);

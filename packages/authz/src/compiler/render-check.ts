@@ -5,8 +5,18 @@ import type { Kind } from "./analyse.ts";
 import { type Context, call } from "./context.ts";
 import { type Node, reachable } from "./graph.ts";
 import { type Routine, when } from "./routine.ts";
-import { type EdgeScan, edgeConditions, edgeScans, grantedConditions, grantScans, scan, type Unknown } from "./scan.ts";
-import { makeSets, probe, stepsDown, stepsUp } from "./sets.ts";
+import {
+  commonGuards,
+  type EdgeScan,
+  edgeConditions,
+  edgeScans,
+  grantedConditions,
+  grantScans,
+  guardConditions,
+  scan,
+  type Unknown,
+} from "./scan.ts";
+import { makeSets, probe, stepsUp } from "./sets.ts";
 import { block, combine, indent, literal, noneOf, oneOf, select } from "./sql.ts";
 
 /** `p_subject_type = 'group' and p_subject_relation = 'member'`: whether the asked subject is the userset of one of the names. */
@@ -70,7 +80,19 @@ export function unionCheck(context: Context, node: Node): Routine {
   const walked = edges.filter((edge) => !isOneHop(edge));
   const pending = edges.filter((edge) => isPending(edge) && analysis.classOf(edge.target) !== "D");
   const search = searchAbove(context, kind, { walked, pending, isPending, types, unknown });
-  if (search !== undefined) stages.push(...search.stages(granted));
+  if (search !== undefined) {
+    // Guards are dear, so a walk that leaves them out goes first: most denials end there.
+    const isGuarded = [kind, ...analysis.kindsBelow(node)].some((one) =>
+      [...one.grants, ...one.edges].some(({ guards }) => guards.length > 0),
+    );
+    if (isGuarded) {
+      const denied = `not ${call(context, analysis.relaxed(node), "check")}`;
+      stages.push("-- Denied even if nothing were guarded.", when(denied, "return false;"));
+    }
+    const guards = guardConditions(context, commonGuards(kind), id, unknown);
+    const above = search.stages(granted);
+    stages.push(...(guards.length === 0 ? above : [when(guards.join("\n  and "), ...above)]));
+  }
 
   const answers = (leaf: Node, leafId: string): string => {
     const answer = call(context, leaf, "check", { p_resource_id: leafId });
@@ -93,13 +115,18 @@ export function unionCheck(context: Context, node: Node): Routine {
 /** A userset as subject is answered from the list of those that have the relation: all on the way, no subject in particular. */
 function usersetAnswer(context: Context, { node, names, edges, leaves }: Kind): string[] {
   const answer = (): string => {
+    if (context.analysis.isVisited(node)) return `nullif(${call(context, node, "value")}, 2) = 3`;
     if (edges.length + leaves.length > 0) {
       const found = `${call(context, node, "subjects")} s\nwhere s.subject_id = p_subject_id`;
       return context.analysis.mayBeUnknown(node)
         ? `(\n  select case when count(*) = 0 then false when bool_or(s.allowed) then true end\n  from ${indent(found).trimStart()}\n)`
         : block("exists", `select\nfrom ${found}`);
     }
-    return names.length === 0 ? "false" : `${isAsked(node.type, names)}\n  and p_subject_id = p_resource_id`;
+    if (names.length === 0) return "false";
+    return `${isAsked(
+      node.type,
+      names.map(({ name }) => name),
+    )}\n  and p_subject_id = p_resource_id`;
   };
   return [when("p_subject_relation is not null", `return ${answer()};`)];
 }
@@ -197,9 +224,18 @@ function searchAbove(context: Context, root: Kind, input: SearchInput): Search |
 
   /** One statement that walks, and gathers what it finds in variables. */
   function gather(): string {
-    const at = (kind: Kind, resourceId: string) => ({ type: kind.node.type, resourceId, unknown });
+    // Whatever is walked to has passed what guards all of it.
+    const at = (kind: Kind, resourceId: string) => ({
+      type: kind.node.type,
+      resourceId,
+      unknown,
+      known: commonGuards(kind),
+    });
     const subjectsOf = (kind: Kind, edge: EdgeScan, id: string) =>
-      scan(context, "t.subject_id", edgeConditions(context, edge, at(kind, id)));
+      scan(context, "t.subject_id", [
+        ...edgeConditions(context, edge, at(kind, id)),
+        ...guardConditions(context, commonGuards(analysis.kindOf(edge.target)), "t.subject_id", unknown),
+      ]);
 
     if (above.length === 0 && awaited.length === 1) {
       const all = pending.map((edge) => select(subjectsOf(root, edge, "p_resource_id")));
@@ -221,7 +257,13 @@ function searchAbove(context: Context, root: Kind, input: SearchInput): Search |
         })
         .join(", ");
 
-    const steps = stepsDown(context, above, unknown).filter(({ edge }) => !isPending(edge));
+    const steps = above.flatMap((from) =>
+      onwards(from).map((edge) => ({
+        from,
+        to: analysis.kindOf(edge.target),
+        follow: (resourceId: string) => subjectsOf(from, edge, resourceId),
+      })),
+    );
     const sets = makeSets(
       context,
       above,
@@ -321,7 +363,7 @@ function searchAbove(context: Context, root: Kind, input: SearchInput): Search |
         ),
       );
     }
-    return when(awaited.map((kind) => `${pendingName(kind)} is not null`).join(" or "), ...statements);
+    return when(awaited.map((kind) => `cardinality(${pendingName(kind)}) > 0`).join(" or "), ...statements);
   }
 }
 

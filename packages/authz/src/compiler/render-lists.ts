@@ -2,15 +2,17 @@
 // Each is one statement over sets (see sets.ts). Objects are found from the subject upward, subjects from the object downward.
 // Where conditions may be unknown the statement runs a second time with these let through: what only then appears is unknown.
 import type { Kind } from "./analyse.ts";
-import { type Context, call } from "./context.ts";
+import { type Context, call, unguarded } from "./context.ts";
 import type { Node } from "./graph.ts";
 import { inTwoPasses, isAsked, refuseTypes } from "./render-check.ts";
 import { type Routine, when } from "./routine.ts";
 import {
+  byGuards,
   edgeScans,
   grantConditions,
   grantedConditions,
   grantScans,
+  guardConditions,
   linkConditions,
   scan,
   type Unknown,
@@ -42,7 +44,8 @@ export function unionFilter(context: Context, node: Node): Routine {
 }
 
 /** The subjects of one object. */
-export function unionSubjects(context: Context, node: Node): Routine {
+export function unionSubjects(seen: Context, node: Node): Routine {
+  const context = unguarded(seen);
   const { analysis } = context;
   const isCertain = !analysis.mayBeUnknown(node);
   const unknown: Unknown = isCertain ? null : "v_lenient";
@@ -130,18 +133,30 @@ function statement(context: Context, node: Node, { sets, ids, only }: Statement,
 
 /** What the asked subject has of a kind by itself: grants, its own userset, and what answers for itself. */
 function heldObjects(context: Context, kind: Kind, types: readonly string[], unknown: Unknown): Select[] {
-  const { node, names, leaves } = kind;
+  const { node, leaves } = kind;
   return [
     ...grantScans(kind).map((grants) => {
       const conditions = grantedConditions(context, grants, types, { type: node.type, unknown });
       return scan(context, "t.resource_id", ["p_subject_relation is null", ...conditions]);
     }),
-    ...(names.length === 0 ? [] : [{ id: `p_subject_id collate "C"`, rest: `where ${isAsked(node.type, names)}` }]),
+    ...ownUserset(context, kind, unknown, []),
     ...leaves.map((leaf) => ({
       id: "l.resource_id",
       rest: `from ${call(context, leaf, "objects")} l${counted(context, leaf, unknown)}`,
     })),
   ];
+}
+
+/** The asked subject's own object, if it is the userset of one of the kind's relations. */
+function ownUserset(context: Context, { node, names }: Kind, unknown: Unknown, more: readonly string[]): Select[] {
+  return byGuards(names).map(({ guards, items }) => {
+    const asked = isAsked(
+      node.type,
+      items.map(({ name }) => name),
+    );
+    const conditions = [asked, ...more, ...guardConditions(context, guards, "p_subject_id", unknown)];
+    return { id: `p_subject_id collate "C"`, rest: where(conditions) };
+  });
 }
 
 /** Of rows with `allowed`, those that count in this pass. */
@@ -175,7 +190,7 @@ function objectsStatement(context: Context, node: Node, unknown: Unknown): State
 /** Probes the given ids against the sets of what lies below. */
 function filterStatement(context: Context, root: Kind, unknown: Unknown): Statement {
   const { analysis } = context;
-  const { node, names, leaves } = root;
+  const { node, leaves } = root;
   const types = analysis.subjectTypes(node);
   const isOpaque = (kind: Kind): boolean => kind.leaves[0] === kind.node;
   const below = analysis.kindsBelow(node);
@@ -208,14 +223,7 @@ function filterStatement(context: Context, root: Kind, unknown: Unknown): Statem
         const given = "join unnest(p_resource_ids) i (id) on i.id = g.resource_id";
         return { id: "g.resource_id", rest: `${block("from", granted, " g")}\n${given}` };
       }),
-      ...(names.length === 0
-        ? []
-        : [
-            {
-              id: `p_subject_id collate "C"`,
-              rest: `where ${isAsked(node.type, names)}\n  and p_subject_id = any (p_resource_ids)`,
-            },
-          ]),
+      ...ownUserset(context, root, unknown, ["p_subject_id = any (p_resource_ids)"]),
       ...leaves.map((leaf) => ({
         id: "l.resource_id",
         rest: `from ${call(context, leaf, "filter")} l${counted(context, leaf, unknown)}`,
@@ -263,7 +271,8 @@ function linksOf(context: Context, { node, edges }: Kind, at: { resourceId: stri
 
 /** The subjects that the objects of a kind name. */
 function subjectsAt(context: Context, kind: Kind, sets: Sets | undefined, unknown: Unknown): Select[] {
-  const { node, names, leaves } = kind;
+  const { node, leaves } = kind;
+  const asked = kind.names.map(({ name }) => name);
   const objects = sets?.read(kind, "w");
   const id = objects === undefined ? "p_resource_id" : "w.id";
   const readable = objects ?? { from: "", conditions: [] };
@@ -280,9 +289,9 @@ function subjectsAt(context: Context, kind: Kind, sets: Sets | undefined, unknow
       const found = scan(context, "t.subject_id", ["p_subject_relation is null", ...conditions]);
       return objects === undefined ? found : { id: "e.id", rest: probe(objects, found) };
     }),
-    ...(names.length === 0
+    ...(asked.length === 0
       ? []
-      : [{ id: id === "w.id" ? id : `${id} collate "C"`, rest: picked([isAsked(node.type, names)]) }]),
+      : [{ id: id === "w.id" ? id : `${id} collate "C"`, rest: picked([isAsked(node.type, asked)]) }]),
     ...leaves.map((leaf) => {
       const subjects = call(context, leaf, "subjects", { p_resource_id: id });
       const from =

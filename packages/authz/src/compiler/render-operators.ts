@@ -1,41 +1,21 @@
 // Operators above the cycles: what all parts have, and what the base has but not the subtract. Each is composed of its parts'
 // functions, the cheapest first. SQL's own AND, OR and NOT know the unknown (null); only where objects below a subtract may lead
-// back to themselves a fourth value is needed, because a subtract that loops takes access away:
-// 3 true, 2 unknown, 1 false because of a cycle, 0 false. Then a union is the greatest and an intersection the least.
-import { type Context, call } from "./context.ts";
+// back to themselves a fourth value is needed (see values.ts), because a subtract that loops takes access away.
+import { type Context, call, unguarded } from "./context.ts";
 import type { Exclusion, Intersection, Node } from "./graph.ts";
 import { isAsked, refuseTypes } from "./render-check.ts";
 import { type Routine, when } from "./routine.ts";
 import { edgeConditions, edgeScans, scan } from "./scan.ts";
 import { makeSets, probe, stepsDown } from "./sets.ts";
 import { block, combine, indent, literal, select } from "./sql.ts";
+import { isNot, valueExpression } from "./values.ts";
 
 type Operator = Intersection | Exclusion;
-type Given = Readonly<Record<string, string>>;
 
 /** The parts of an intersection, the cheapest first. */
 export function cheapestFirst({ analysis }: Context, parts: readonly Node[]): Node[] {
   const cost = (node: Node): number => "DUWBR".indexOf(analysis.classOf(node));
   return [...parts].sort((a, b) => cost(a) - cost(b));
-}
-
-/** An expression for the value of a node, 0 to 3, from outside of it. */
-export function valueExpression(context: Context, node: Node, given: Given = {}): string {
-  const { analysis } = context;
-  if (analysis.classOf(node) === "R" || analysis.mayLoop(node)) return call(context, node, "value", given);
-  return checkedValue(context, node, given);
-}
-
-/** The same where a cycle is as good as a plain denial. */
-export function checkedValue(context: Context, node: Node, given: Given = {}): string {
-  const check = call(context, node, "check", given);
-  return context.analysis.mayBeUnknown(node) ? `coalesce(${check}::int * 3, 2)` : `${check}::int * 3`;
-}
-
-/** Whether the subtract does not hold; not true where it loops. */
-function isNot(context: Context, node: Node, given: Given = {}): string {
-  if (!context.analysis.mayLoop(node)) return `not ${call(context, node, "check", given)}`;
-  return `case ${valueExpression(context, node, given)} when 0 then true when 2 then null else false end`;
 }
 
 /** `if` the asked subject is the userset that the node itself is, it has it. */
@@ -71,7 +51,8 @@ export function nodeValue(context: Context, node: Node): Routine {
   };
 }
 
-function unionValue(context: Context, node: Node): Routine {
+function unionValue(seen: Context, node: Node): Routine {
+  const context = unguarded(seen);
   const { analysis } = context;
   const kinds = [...new Set([analysis.kindOf(node), ...analysis.kindsBelow(node)])];
   const [root] = kinds;
@@ -110,7 +91,8 @@ function unionValue(context: Context, node: Node): Routine {
  * Whether objects below the given ones lead back to themselves: gathers the edges that could be part of a cycle, then takes
  * away those that end where no other begins, until none is left or none can be taken away.
  */
-export function unionLoops(context: Context, node: Node): Routine {
+export function unionLoops(seen: Context, node: Node): Routine {
+  const context = unguarded(seen);
   const { analysis } = context;
   const root = analysis.kindOf(node);
   const isCyclic = (kind: { node: Node }): boolean =>
@@ -207,9 +189,7 @@ function narrowed(context: Context, node: Operator, candidates: string, isAmong:
 
 /** Whether a set of objects can be asked at once whether any of them loops. */
 const canAskLoops = ({ analysis }: Context, node: Node): boolean =>
-  node.kind === "union" &&
-  analysis.classOf(node) !== "R" &&
-  [analysis.kindOf(node), ...analysis.kindsBelow(node)].every(({ leaves }) => leaves.length === 0);
+  [analysis.unguarded.kindOf(node), ...analysis.unguarded.kindsBelow(node)].every(({ leaves }) => leaves.length === 0);
 
 function subtracted(context: Context, { subtract }: Exclusion, ids: string): string {
   const { analysis } = context;
@@ -267,18 +247,17 @@ export function operatorSubjects(context: Context, node: Operator): Routine {
   const statements = analysis.hasWildcard(node) ? [gather, ...whole] : [...whole, gather];
   return {
     variables: ["v_candidates text[]"],
-    body: [...prelude, ...statements, eachSubject(context, node)].join("\n"),
+    body: [...prelude, ...statements, eachSubject(call(context, node, "check", { p_subject_id: "w.id" }))].join("\n"),
   };
 }
 
 /** Asks for each candidate by itself. */
-export function eachSubject(context: Context, node: Node): string {
-  const check = call(context, node, "check", { p_subject_id: "w.id" });
+export function eachSubject(answer: string): string {
   return [
     "return query",
     "select w.id, c.allowed",
     "from unnest(v_candidates) w (id)",
-    block("cross join lateral", `select ${check} as allowed\noffset 0`, " c"),
+    block("cross join lateral", `select ${answer} as allowed\noffset 0`, " c"),
     "where c.allowed is not false;",
   ].join("\n");
 }

@@ -1,13 +1,15 @@
-// Class R: an operator in a cycle, or a model with a limit of depth. Each object is visited by itself, with the way that led to
+// Nodes in a cycle with an operator, or of a model with a limit of depth: all that class R has, and for a walk that is guarded
+// what it cannot answer while it walks. Each object is visited by itself, with the way that led to
 // it: an object on its own way is a cycle (1), and beyond the limit, or when too many were visited, the value is unknown (2).
 // What is found true (3) or false (0) does not depend on the way, so it is kept for later visits that are no deeper.
 import { type Context, call } from "./context.ts";
 import type { Node, Union } from "./graph.ts";
 import { isAsked, refuseTypes } from "./render-check.ts";
-import { cheapestFirst, checkedValue, eachSubject, valueExpression } from "./render-operators.ts";
+import { cheapestFirst, eachSubject } from "./render-operators.ts";
 import { type Routine, when } from "./routine.ts";
 import { certainty, type EdgeScan, edgeConditions, edgeScans, grantedConditions, grantScans, scan } from "./scan.ts";
 import { block, indent, literal, select } from "./sql.ts";
+import { checkedValue, valueExpression } from "./values.ts";
 
 /** Visits nested deeper than this are unknown, unless the model sets its own limit. */
 const deepest = 50;
@@ -47,9 +49,10 @@ export function recursiveFilter(context: Context, node: Node): Routine {
 /** The subjects, from those of the relaxed node. */
 export function recursiveSubjects(context: Context, node: Node): Routine {
   const candidates = `select s.subject_id\nfrom ${call(context, context.analysis.relaxed(node), "subjects")} s`;
+  const answer = `nullif(${call(context, node, "value", { p_subject_id: "w.id" })}, 2) = 3`;
   return {
     variables: ["v_candidates text[]"],
-    body: `v_candidates := ${block("array", candidates, ";")}\n${eachSubject(context, node)}`,
+    body: `v_candidates := ${block("array", candidates, ";")}\n${eachSubject(answer)}`,
   };
 }
 
@@ -117,7 +120,13 @@ function operatorVisit(context: Context, node: Exclude<Node, Union>): string[] {
 /** Grants first, then what has functions of its own, then what is visited in turn. */
 function unionVisit(context: Context, node: Union): string[] {
   const { analysis } = context;
-  const own = { node, names: [], grants: node.grants, edges: node.edges, leaves: [] };
+  const own = {
+    node,
+    names: [],
+    grants: node.grants.map((grant) => ({ ...grant, guards: [] })),
+    edges: node.edges.map((edge) => ({ ...edge, guards: [] })),
+    leaves: [],
+  };
   const statements = ["value := 0;"];
   const types = analysis.subjectTypes(node);
   for (const grants of grantScans(own)) {
@@ -170,7 +179,7 @@ function visitChild(context: Context, node: Node, child: Node, id: string, depth
   const isExact = analysis.isSubtracted(node) || (node.kind === "exclusion" && node.subtract === child);
   const value = (isExact ? valueExpression : checkedValue)(context, child, { p_resource_id: id });
   if (analysis.maxDepth === undefined || depth === "p_depth") return `v_child := ${value};`;
-  const { names } = analysis.kindOf(child);
+  const names = analysis.kindOf(child).names.map(({ name }) => name);
   const itself = names.length === 0 ? "" : `\n  or ${isAsked(child.type, names)} and p_subject_id = ${id}`;
   return `v_child := case when p_depth < ${analysis.maxDepth}${itself}\n  then ${value} else 2 end;`;
 }

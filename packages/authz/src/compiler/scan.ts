@@ -1,8 +1,9 @@
 // Scans of the tuples. Every scan names the forms of tuples that the model allows, so that tuples which break it are not seen.
-import type { Kind } from "./analyse.ts";
-import { type Context, source } from "./context.ts";
+import { type Guard, type Guarded, guardKey, type Kind } from "./analyse.ts";
+import { type Context, call, source } from "./context.ts";
 import type { Edge, Grant, Node } from "./graph.ts";
 import { indent, literal, oneOf, type Select, where } from "./sql.ts";
+import { isNot } from "./values.ts";
 
 /** What an unknown condition counts as: a variable or constant, or null to leave it unknown. */
 export type Unknown = "v_lenient" | "true" | null;
@@ -16,6 +17,7 @@ interface Form {
 /** Grants that differ only in who is granted: the asked subject, everybody, or either. */
 interface GrantScan {
   grants: Grant[];
+  guards: readonly Guard[];
   to: "subject" | "everybody" | "either";
 }
 
@@ -24,6 +26,7 @@ export interface EdgeScan {
   subjectType: string;
   subjectRelation: string | null;
   target: Node;
+  guards: readonly Guard[];
   edges: Edge[];
 }
 
@@ -31,28 +34,51 @@ const unique = <T>(items: readonly T[]): T[] => [...new Set(items)];
 
 /** The grants of a kind in as few scans as possible. */
 export function grantScans(kind: Kind): GrantScan[] {
-  const forms = (isWildcard: boolean): Grant[] => kind.grants.filter((grant) => grant.isWildcard === isWildcard);
   const key = ({ relation, subjectType, condition }: Grant): string => [relation, subjectType, condition].join("\n");
-  const [concrete, everybody] = [forms(false), forms(true)];
-  const isSame =
-    concrete.length === everybody.length &&
-    concrete.every((grant) => everybody.some((other) => key(other) === key(grant)));
-  const scans: GrantScan[] = isSame
-    ? [{ grants: concrete, to: "either" }]
-    : [
-        { grants: concrete, to: "subject" },
-        { grants: everybody, to: "everybody" },
-      ];
-  return scans.filter(({ grants }) => grants.length > 0);
+  return byGuards(kind.grants).flatMap(({ guards, items }): GrantScan[] => {
+    const concrete = items.filter(({ isWildcard }) => !isWildcard);
+    const everybody = items.filter(({ isWildcard }) => isWildcard);
+    const isSame =
+      concrete.length === everybody.length &&
+      concrete.every((grant) => everybody.some((other) => key(other) === key(grant)));
+    const scans: GrantScan[] = isSame
+      ? [{ grants: concrete, guards, to: "either" }]
+      : [
+          { grants: concrete, guards, to: "subject" },
+          { grants: everybody, guards, to: "everybody" },
+        ];
+    return scans.filter(({ grants }) => grants.length > 0);
+  });
+}
+
+/** Things that the same guards guard. */
+export function byGuards<T>(items: readonly Guarded<T>[]): { guards: readonly Guard[]; items: Guarded<T>[] }[] {
+  const groups = new Map<string, { guards: readonly Guard[]; items: Guarded<T>[] }>();
+  for (const item of items) {
+    const group = groups.get(guardKey(item.guards)) ?? { guards: item.guards, items: [] };
+    group.items.push(item);
+    groups.set(guardKey(item.guards), group);
+  }
+  return [...groups.values()];
+}
+
+/** What guards an object, as conditions. */
+export function guardConditions(context: Context, guards: readonly Guard[], id: string, unknown: Unknown): string[] {
+  const distinct = new Map(guards.map((guard) => [guardKey([guard]), guard]));
+  return [...distinct.values()].map(({ node, isNegated }) => {
+    const given = { p_resource_id: id };
+    const holds = isNegated ? isNot(context, node, given) : call(context, node, "check", given);
+    return unknown === null ? holds : `coalesce(${holds}, ${unknown})`;
+  });
 }
 
 /** The edges of a kind in as few scans as possible. */
 export function edgeScans({ edges }: Kind): EdgeScan[] {
   const scans = new Map<string, EdgeScan>();
   for (const edge of edges) {
-    const { subjectType, subjectRelation, target } = edge;
-    const key = [subjectType, subjectRelation, target.number].join("\n");
-    const scan = scans.get(key) ?? { subjectType, subjectRelation, target, edges: [] };
+    const { subjectType, subjectRelation, target, guards } = edge;
+    const key = [subjectType, subjectRelation, target.number, guardKey(guards)].join("\n");
+    const scan = scans.get(key) ?? { subjectType, subjectRelation, target, guards, edges: [] };
     scan.edges.push(edge);
     scans.set(key, scan);
   }
@@ -65,7 +91,20 @@ interface Where {
   resourceId?: string | undefined;
   alias?: string;
   unknown: Unknown;
+  /** Guards that are known to hold of the object. */
+  known?: readonly Guard[];
 }
+
+/** What guards everything that a kind has. */
+export function commonGuards({ grants, edges, leaves }: Kind): readonly Guard[] {
+  const [first, ...others] = [...grants, ...edges, ...leaves.map(() => ({ guards: [] }))];
+  return (first?.guards ?? []).filter((guard) =>
+    others.every(({ guards }) => guards.some((other) => guardKey([other]) === guardKey([guard]))),
+  );
+}
+
+const without = (guards: readonly Guard[], known: readonly Guard[] = []): Guard[] =>
+  guards.filter((guard) => known.every((other) => guardKey([other]) !== guardKey([guard])));
 
 const basic = (alias: string, { type, resourceId }: Where): string[] => [
   `${alias}.namespace = p_namespace`,
@@ -82,7 +121,7 @@ const live = (alias: string): string => `(${alias}.expires_at is null or ${alias
  */
 export function grantedConditions(
   context: Context,
-  { grants, to }: GrantScan,
+  { grants, guards, to }: GrantScan,
   types: readonly string[],
   at: Where,
 ): string[] {
@@ -101,6 +140,7 @@ export function grantedConditions(
     ...subject,
     `${alias}.subject_relation is null`,
     live(alias),
+    ...guardConditions(context, without(guards, at.known), `${alias}.resource_id`, at.unknown),
   ];
 }
 
@@ -125,7 +165,7 @@ export function grantConditions(context: Context, { grants, to }: GrantScan, at:
 /** The conditions of a scan for tuples that lead to other objects. */
 export function edgeConditions(
   context: Context,
-  { edges, subjectRelation }: EdgeScan,
+  { edges, guards, subjectRelation }: EdgeScan,
   at: Where & { subjectId?: string | undefined },
 ): string[] {
   const { alias = "t", subjectId } = at;
@@ -136,14 +176,20 @@ export function edgeConditions(
     `${alias}.subject_id <> '*'`,
     `${alias}.subject_relation ${subjectRelation === null ? "is null" : `= ${literal(subjectRelation)}`}`,
     live(alias),
+    ...guardConditions(context, without(guards, at.known), `${alias}.resource_id`, at.unknown),
   ];
 }
 
 /** The conditions that pick an edge among tuples that are already read. */
-export function linkConditions(context: Context, { edges, subjectRelation }: EdgeScan, { unknown }: Where): string[] {
+export function linkConditions(
+  context: Context,
+  { edges, guards, subjectRelation }: EdgeScan,
+  { unknown }: Where,
+): string[] {
   return [
     ...formConditions(context, edges, "t", unknown),
     `t.subject_relation ${subjectRelation === null ? "is null" : `= ${literal(subjectRelation)}`}`,
+    ...guardConditions(context, guards, "t.resource_id", unknown),
   ];
 }
 

@@ -4,14 +4,13 @@
 import type { Kind } from "./analyse.ts";
 import { type Context, contextualRows } from "./context.ts";
 import { components } from "./graph.ts";
-import { type EdgeScan, edgeConditions, edgeScans, scan, type Unknown } from "./scan.ts";
+import { edgeConditions, edgeScans, scan, type Unknown } from "./scan.ts";
 import { block, combine, indent, literal, type Select, select } from "./sql.ts";
 
 /** From the objects of one kind to those of another. */
 export interface Step {
   from: Kind;
   to: Kind;
-  edge: EdgeScan;
   /** The ids that follow from one id. */
   follow(id: string): Select;
 }
@@ -32,7 +31,6 @@ export function stepsDown(context: Context, kinds: readonly Kind[], unknown: Unk
     edgeScans(from).map((edge) => ({
       from,
       to: context.analysis.kindOf(edge.target),
-      edge,
       follow: (resourceId) =>
         scan(context, "t.subject_id", edgeConditions(context, edge, { type: from.node.type, resourceId, unknown })),
     })),
@@ -45,7 +43,6 @@ export function stepsUp(context: Context, kinds: readonly Kind[], unknown: Unkno
     edgeScans(to).map((edge) => ({
       from: context.analysis.kindOf(edge.target),
       to,
-      edge,
       follow: (subjectId) =>
         scan(context, "t.resource_id", edgeConditions(context, edge, { type: to.node.type, subjectId, unknown })),
     })),

@@ -1,4 +1,4 @@
-create function authz_rt.m_0b803d03ce50_r1_check(
+create function authz_rt.m_3691f12a12ae_r1_check(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
   p_resource_id text, p_context jsonb
 ) returns boolean
@@ -28,7 +28,7 @@ begin
 end
 $$;
 
-create function authz_rt.m_0b803d03ce50_r1_filter(
+create function authz_rt.m_3691f12a12ae_r1_filter(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
   p_resource_ids text[], p_context jsonb
 ) returns table (resource_id text, allowed boolean)
@@ -65,7 +65,7 @@ begin
 end
 $$;
 
-create function authz_rt.m_0b803d03ce50_r1_objects(
+create function authz_rt.m_3691f12a12ae_r1_objects(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text, p_context jsonb
 ) returns table (resource_id text, allowed boolean)
 language plpgsql stable parallel safe as $$
@@ -95,7 +95,7 @@ begin
 end
 $$;
 
-create function authz_rt.m_0b803d03ce50_r1_subjects(
+create function authz_rt.m_3691f12a12ae_r1_subjects(
   p_namespace text, p_resource_id text, p_subject_type text, p_subject_relation text,
   p_context jsonb
 ) returns table (subject_id text, allowed boolean)
@@ -127,14 +127,14 @@ begin
 end
 $$;
 
-create function authz_rt.m_0b803d03ce50_r2_check(
+create function authz_rt.m_3691f12a12ae_r2_check(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
   p_resource_id text, p_context jsonb
 ) returns boolean
 language plpgsql stable parallel safe as $$
 begin
   if p_subject_relation is not null then
-    return p_subject_type = 'folder' and p_subject_relation = 'blocked'
+    return p_subject_type = 'folder' and p_subject_relation = 'cleared'
       and p_subject_id = p_resource_id;
   end if;
   if p_subject_type <> 'user' then
@@ -146,7 +146,7 @@ begin
     where t.namespace = p_namespace
       and t.resource_type = 'folder'
       and t.resource_id = p_resource_id
-      and t.relation = 'blocked'
+      and t.relation = 'cleared'
       and t.subject_type = 'user'
       and t.condition_name is null
       and t.subject_id = p_subject_id
@@ -157,7 +157,7 @@ begin
 end
 $$;
 
-create function authz_rt.m_0b803d03ce50_r2_filter(
+create function authz_rt.m_3691f12a12ae_r2_filter(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
   p_resource_ids text[], p_context jsonb
 ) returns table (resource_id text, allowed boolean)
@@ -176,7 +176,7 @@ begin
       where p_subject_relation is null
         and t.namespace = p_namespace
         and t.resource_type = 'folder'
-        and t.relation = 'blocked'
+        and t.relation = 'cleared'
         and t.subject_type = 'user'
         and t.condition_name is null
         and t.subject_id = p_subject_id
@@ -188,13 +188,13 @@ begin
     join unnest(p_resource_ids) i (id) on i.id = g.resource_id
     union
     select p_subject_id collate "C" as id
-    where p_subject_type = 'folder' and p_subject_relation = 'blocked'
+    where p_subject_type = 'folder' and p_subject_relation = 'cleared'
       and p_subject_id = any (p_resource_ids)
   ) f;
 end
 $$;
 
-create function authz_rt.m_0b803d03ce50_r2_objects(
+create function authz_rt.m_3691f12a12ae_r2_objects(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text, p_context jsonb
 ) returns table (resource_id text, allowed boolean)
 language plpgsql stable parallel safe as $$
@@ -210,7 +210,7 @@ begin
     where p_subject_relation is null
       and t.namespace = p_namespace
       and t.resource_type = 'folder'
-      and t.relation = 'blocked'
+      and t.relation = 'cleared'
       and t.subject_type = 'user'
       and t.condition_name is null
       and t.subject_id = p_subject_id
@@ -219,12 +219,12 @@ begin
       and (t.expires_at is null or t.expires_at > howdah.now())
     union
     select p_subject_id collate "C" as id
-    where p_subject_type = 'folder' and p_subject_relation = 'blocked'
+    where p_subject_type = 'folder' and p_subject_relation = 'cleared'
   ) f;
 end
 $$;
 
-create function authz_rt.m_0b803d03ce50_r2_subjects(
+create function authz_rt.m_3691f12a12ae_r2_subjects(
   p_namespace text, p_resource_id text, p_subject_type text, p_subject_relation text,
   p_context jsonb
 ) returns table (subject_id text, allowed boolean)
@@ -242,7 +242,7 @@ begin
       and t.namespace = p_namespace
       and t.resource_type = 'folder'
       and t.resource_id = p_resource_id
-      and t.relation = 'blocked'
+      and t.relation = 'cleared'
       and t.subject_type = 'user'
       and t.condition_name is null
       and t.subject_type = p_subject_type
@@ -251,12 +251,12 @@ begin
       and (t.expires_at is null or t.expires_at > howdah.now())
     union
     select p_resource_id collate "C" as id
-    where p_subject_type = 'folder' and p_subject_relation = 'blocked'
+    where p_subject_type = 'folder' and p_subject_relation = 'cleared'
   ) f;
 end
 $$;
 
-create function authz_rt.m_0b803d03ce50_r3_check(
+create function authz_rt.m_3691f12a12ae_r3_check(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
   p_resource_id text, p_context jsonb
 ) returns boolean
@@ -265,18 +265,18 @@ begin
   if p_subject_relation is null and p_subject_type <> 'user' then
     return false;
   end if;
-  if not authz_rt.m_0b803d03ce50_r5_check(
+  if not authz_rt.m_3691f12a12ae_r6_check(
     p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_id, p_context
   ) then
     return false;
   end if;
-  return nullif(authz_rt.m_0b803d03ce50_r3_value(
+  return nullif(authz_rt.m_3691f12a12ae_r3_value(
     p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_id, p_context
   ), 2) = 3;
 end
 $$;
 
-create function authz_rt.m_0b803d03ce50_r3_filter(
+create function authz_rt.m_3691f12a12ae_r3_filter(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
   p_resource_ids text[], p_context jsonb
 ) returns table (resource_id text, allowed boolean)
@@ -284,11 +284,11 @@ language plpgsql stable parallel safe as $$
 begin
   return query
   select w.resource_id, c.allowed
-  from authz_rt.m_0b803d03ce50_r5_filter(
+  from authz_rt.m_3691f12a12ae_r6_filter(
     p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_ids, p_context
   ) w
   cross join lateral (
-    select nullif(authz_rt.m_0b803d03ce50_r3_value(
+    select nullif(authz_rt.m_3691f12a12ae_r3_value(
       p_namespace, p_subject_type, p_subject_id, p_subject_relation, w.resource_id, p_context
     ), 2) = 3 as allowed
     offset 0
@@ -297,18 +297,18 @@ begin
 end
 $$;
 
-create function authz_rt.m_0b803d03ce50_r3_objects(
+create function authz_rt.m_3691f12a12ae_r3_objects(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text, p_context jsonb
 ) returns table (resource_id text, allowed boolean)
 language plpgsql stable parallel safe as $$
 begin
   return query
   select w.resource_id, c.allowed
-  from authz_rt.m_0b803d03ce50_r5_objects(
+  from authz_rt.m_3691f12a12ae_r6_objects(
     p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_context
   ) w
   cross join lateral (
-    select nullif(authz_rt.m_0b803d03ce50_r3_value(
+    select nullif(authz_rt.m_3691f12a12ae_r3_value(
       p_namespace, p_subject_type, p_subject_id, p_subject_relation, w.resource_id, p_context
     ), 2) = 3 as allowed
     offset 0
@@ -317,7 +317,7 @@ begin
 end
 $$;
 
-create function authz_rt.m_0b803d03ce50_r3_subjects(
+create function authz_rt.m_3691f12a12ae_r3_subjects(
   p_namespace text, p_resource_id text, p_subject_type text, p_subject_relation text,
   p_context jsonb
 ) returns table (subject_id text, allowed boolean)
@@ -327,7 +327,7 @@ declare
 begin
   v_candidates := array (
     select s.subject_id
-    from authz_rt.m_0b803d03ce50_r5_subjects(
+    from authz_rt.m_3691f12a12ae_r6_subjects(
       p_namespace, p_resource_id, p_subject_type, p_subject_relation, p_context
     ) s
   );
@@ -335,29 +335,29 @@ begin
   select w.id, c.allowed
   from unnest(v_candidates) w (id)
   cross join lateral (
-    select authz_rt.m_0b803d03ce50_r3_check(
+    select nullif(authz_rt.m_3691f12a12ae_r3_value(
       p_namespace, p_subject_type, w.id, p_subject_relation, p_resource_id, p_context
-    ) as allowed
+    ), 2) = 3 as allowed
     offset 0
   ) c
   where c.allowed is not false;
 end
 $$;
 
-create function authz_rt.m_0b803d03ce50_r3_value(
+create function authz_rt.m_3691f12a12ae_r3_value(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
   p_resource_id text, p_context jsonb
 ) returns int
 language plpgsql stable parallel safe as $$
 begin
-  return (select v.value from authz_rt.m_0b803d03ce50_r3_visit(
+  return (select v.value from authz_rt.m_3691f12a12ae_r3_visit(
     p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_id, p_context, '{}', 0,
     '{}', 10000
   ) v);
 end
 $$;
 
-create function authz_rt.m_0b803d03ce50_r3_visit(
+create function authz_rt.m_3691f12a12ae_r3_visit(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
   p_resource_id text, p_context jsonb, p_path text[], p_depth int, inout p_seen jsonb,
   inout p_left int, out value int
@@ -389,17 +389,21 @@ begin
   p_left := p_left - 1;
   <<visit>>
   begin
+    value := 3;
     select v.p_seen, v.p_left, v.value into p_seen, p_left, v_child
-    from authz_rt.m_0b803d03ce50_r4_visit(
+    from authz_rt.m_3691f12a12ae_r4_visit(
       p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_id, p_context, v_path,
       p_depth, p_seen, p_left
     ) v;
-    value := v_child;
-    exit visit when value <= 1;
-    v_child := authz_rt.m_0b803d03ce50_r2_check(
-      p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_id, p_context
-    )::int * 3;
-    value := least(value, case v_child when 3 then 0 when 0 then 3 else v_child end);
+    value := least(value, v_child);
+    exit visit when value = 0;
+    select v.p_seen, v.p_left, v.value into p_seen, p_left, v_child
+    from authz_rt.m_3691f12a12ae_r5_visit(
+      p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_id, p_context, v_path,
+      p_depth, p_seen, p_left
+    ) v;
+    value := least(value, v_child);
+    exit visit when value = 0;
   end visit;
   if value in (0, 3) then
     p_seen := p_seen || jsonb_build_object(v_node, jsonb_build_array(value, p_depth));
@@ -407,7 +411,7 @@ begin
 end
 $$;
 
-create function authz_rt.m_0b803d03ce50_r4_visit(
+create function authz_rt.m_3691f12a12ae_r4_visit(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
   p_resource_id text, p_context jsonb, p_path text[], p_depth int, inout p_seen jsonb,
   inout p_left int, out value int
@@ -455,7 +459,7 @@ begin
         and (t.expires_at is null or t.expires_at > howdah.now())
     loop
       select v.p_seen, v.p_left, v.value into p_seen, p_left, v_child
-      from authz_rt.m_0b803d03ce50_r3_visit(
+      from authz_rt.m_3691f12a12ae_r3_visit(
         p_namespace, p_subject_type, p_subject_id, p_subject_relation, v_id, p_context, v_path,
         p_depth + 1, p_seen, p_left
       ) v;
@@ -466,7 +470,52 @@ begin
 end
 $$;
 
-create function authz_rt.m_0b803d03ce50_r5_check(
+create function authz_rt.m_3691f12a12ae_r5_visit(
+  p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
+  p_resource_id text, p_context jsonb, p_path text[], p_depth int, inout p_seen jsonb,
+  inout p_left int, out value int
+)
+language plpgsql stable parallel safe as $$
+declare
+  v_path text[] := p_path;
+  v_child int;
+  v_id text;
+  v_certainty int;
+begin
+  <<visit>>
+  begin
+    value := 0;
+    v_child := authz_rt.m_3691f12a12ae_r2_check(
+      p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_id, p_context
+    )::int * 3;
+    value := greatest(value, v_child);
+    exit visit when value = 3;
+    for v_id, v_certainty in
+      select t.subject_id, 3
+      from authz.tuples t
+      where t.namespace = p_namespace
+        and t.resource_type = 'folder'
+        and t.resource_id = p_resource_id
+        and t.relation = 'parent'
+        and t.subject_type = 'folder'
+        and t.condition_name is null
+        and t.subject_id <> '*'
+        and t.subject_relation is null
+        and (t.expires_at is null or t.expires_at > howdah.now())
+    loop
+      select v.p_seen, v.p_left, v.value into p_seen, p_left, v_child
+      from authz_rt.m_3691f12a12ae_r3_visit(
+        p_namespace, p_subject_type, p_subject_id, p_subject_relation, v_id, p_context, v_path,
+        p_depth + 1, p_seen, p_left
+      ) v;
+      value := greatest(value, least(v_certainty, v_child));
+      exit visit when value = 3;
+    end loop;
+  end visit;
+end
+$$;
+
+create function authz_rt.m_3691f12a12ae_r6_check(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
   p_resource_id text, p_context jsonb
 ) returns boolean
@@ -477,7 +526,7 @@ begin
   if p_subject_relation is not null then
     return exists (
       select
-      from authz_rt.m_0b803d03ce50_r5_subjects(
+      from authz_rt.m_3691f12a12ae_r6_subjects(
         p_namespace, p_resource_id, p_subject_type, p_subject_relation, p_context
       ) s
       where s.subject_id = p_subject_id
@@ -562,7 +611,7 @@ begin
 end
 $$;
 
-create function authz_rt.m_0b803d03ce50_r5_filter(
+create function authz_rt.m_3691f12a12ae_r6_filter(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
   p_resource_ids text[], p_context jsonb
 ) returns table (resource_id text, allowed boolean)
@@ -573,7 +622,7 @@ begin
     select i.id, c.allowed
     from (select distinct u.id from unnest(p_resource_ids) u (id)) i
     cross join lateral (
-      select authz_rt.m_0b803d03ce50_r5_check(
+      select authz_rt.m_3691f12a12ae_r6_check(
         p_namespace, p_subject_type, p_subject_id, p_subject_relation, i.id, p_context
       ) as allowed
       offset 0
@@ -628,7 +677,7 @@ begin
 end
 $$;
 
-create function authz_rt.m_0b803d03ce50_r5_objects(
+create function authz_rt.m_3691f12a12ae_r6_objects(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text, p_context jsonb
 ) returns table (resource_id text, allowed boolean)
 language plpgsql stable parallel safe as $$
@@ -679,7 +728,7 @@ begin
 end
 $$;
 
-create function authz_rt.m_0b803d03ce50_r5_subjects(
+create function authz_rt.m_3691f12a12ae_r6_subjects(
   p_namespace text, p_resource_id text, p_subject_type text, p_subject_relation text,
   p_context jsonb
 ) returns table (subject_id text, allowed boolean)
@@ -737,7 +786,7 @@ begin
 end
 $$;
 
-create function authz_rt.m_0b803d03ce50_check(
+create function authz_rt.m_3691f12a12ae_check(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
   p_relation text, p_resource_type text, p_resource_id text, p_context jsonb
 ) returns boolean
@@ -750,31 +799,31 @@ begin
     );
   end if;
   if p_subject_type <> all ('{"user","folder"}') or p_subject_relation is not null then
-    perform authz_rt.m_0b803d03ce50_refuse_unknown(
+    perform authz_rt.m_3691f12a12ae_refuse_unknown(
       'subject_type', p_subject_type, p_subject_relation
     );
   end if;
   if p_resource_type = 'folder' then
     if p_relation = 'parent' then
-      return authz_rt.m_0b803d03ce50_r1_check(
+      return authz_rt.m_3691f12a12ae_r1_check(
         p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_id, p_context
       );
-    elsif p_relation = 'blocked' then
-      return authz_rt.m_0b803d03ce50_r2_check(
+    elsif p_relation = 'cleared' then
+      return authz_rt.m_3691f12a12ae_r2_check(
         p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_id, p_context
       );
     elsif p_relation = 'viewer' then
-      return authz_rt.m_0b803d03ce50_r3_check(
+      return authz_rt.m_3691f12a12ae_r3_check(
         p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_id, p_context
       );
     end if;
   end if;
-  perform authz_rt.m_0b803d03ce50_refuse_unknown('resource_type', p_resource_type, p_relation);
+  perform authz_rt.m_3691f12a12ae_refuse_unknown('resource_type', p_resource_type, p_relation);
   return false;
 end
 $$;
 
-create function authz_rt.m_0b803d03ce50_filter(
+create function authz_rt.m_3691f12a12ae_filter(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
   p_relation text, p_resource_type text, p_resource_ids text[], p_context jsonb
 ) returns table (resource_id text, allowed boolean)
@@ -788,33 +837,33 @@ begin
     return;
   end if;
   if p_subject_type <> all ('{"user","folder"}') or p_subject_relation is not null then
-    perform authz_rt.m_0b803d03ce50_refuse_unknown(
+    perform authz_rt.m_3691f12a12ae_refuse_unknown(
       'subject_type', p_subject_type, p_subject_relation
     );
   end if;
   if p_resource_type = 'folder' then
     if p_relation = 'parent' then
-      return query select * from authz_rt.m_0b803d03ce50_r1_filter(
+      return query select * from authz_rt.m_3691f12a12ae_r1_filter(
         p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_ids, p_context
       );
       return;
-    elsif p_relation = 'blocked' then
-      return query select * from authz_rt.m_0b803d03ce50_r2_filter(
+    elsif p_relation = 'cleared' then
+      return query select * from authz_rt.m_3691f12a12ae_r2_filter(
         p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_ids, p_context
       );
       return;
     elsif p_relation = 'viewer' then
-      return query select * from authz_rt.m_0b803d03ce50_r3_filter(
+      return query select * from authz_rt.m_3691f12a12ae_r3_filter(
         p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_ids, p_context
       );
       return;
     end if;
   end if;
-  perform authz_rt.m_0b803d03ce50_refuse_unknown('resource_type', p_resource_type, p_relation);
+  perform authz_rt.m_3691f12a12ae_refuse_unknown('resource_type', p_resource_type, p_relation);
 end
 $$;
 
-create function authz_rt.m_0b803d03ce50_objects(
+create function authz_rt.m_3691f12a12ae_objects(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
   p_relation text, p_resource_type text, p_context jsonb
 ) returns table (resource_id text, allowed boolean)
@@ -827,33 +876,33 @@ begin
     return;
   end if;
   if p_subject_type <> all ('{"user","folder"}') or p_subject_relation is not null then
-    perform authz_rt.m_0b803d03ce50_refuse_unknown(
+    perform authz_rt.m_3691f12a12ae_refuse_unknown(
       'subject_type', p_subject_type, p_subject_relation
     );
   end if;
   if p_resource_type = 'folder' then
     if p_relation = 'parent' then
-      return query select * from authz_rt.m_0b803d03ce50_r1_objects(
+      return query select * from authz_rt.m_3691f12a12ae_r1_objects(
         p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_context
       );
       return;
-    elsif p_relation = 'blocked' then
-      return query select * from authz_rt.m_0b803d03ce50_r2_objects(
+    elsif p_relation = 'cleared' then
+      return query select * from authz_rt.m_3691f12a12ae_r2_objects(
         p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_context
       );
       return;
     elsif p_relation = 'viewer' then
-      return query select * from authz_rt.m_0b803d03ce50_r3_objects(
+      return query select * from authz_rt.m_3691f12a12ae_r3_objects(
         p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_context
       );
       return;
     end if;
   end if;
-  perform authz_rt.m_0b803d03ce50_refuse_unknown('resource_type', p_resource_type, p_relation);
+  perform authz_rt.m_3691f12a12ae_refuse_unknown('resource_type', p_resource_type, p_relation);
 end
 $$;
 
-create function authz_rt.m_0b803d03ce50_subjects(
+create function authz_rt.m_3691f12a12ae_subjects(
   p_namespace text, p_resource_type text, p_resource_id text, p_relation text, p_subject_type text,
   p_subject_relation text, p_context jsonb
 ) returns table (subject_id text, allowed boolean)
@@ -866,28 +915,28 @@ begin
     return;
   end if;
   if p_subject_type <> all ('{"user","folder"}') or p_subject_relation is not null then
-    perform authz_rt.m_0b803d03ce50_refuse_unknown(
+    perform authz_rt.m_3691f12a12ae_refuse_unknown(
       'subject_type', p_subject_type, p_subject_relation
     );
   end if;
   if p_resource_type = 'folder' then
     if p_relation = 'parent' then
-      return query select * from authz_rt.m_0b803d03ce50_r1_subjects(
+      return query select * from authz_rt.m_3691f12a12ae_r1_subjects(
         p_namespace, p_resource_id, p_subject_type, p_subject_relation, p_context
       );
       return;
-    elsif p_relation = 'blocked' then
-      return query select * from authz_rt.m_0b803d03ce50_r2_subjects(
+    elsif p_relation = 'cleared' then
+      return query select * from authz_rt.m_3691f12a12ae_r2_subjects(
         p_namespace, p_resource_id, p_subject_type, p_subject_relation, p_context
       );
       return;
     elsif p_relation = 'viewer' then
-      return query select * from authz_rt.m_0b803d03ce50_r3_subjects(
+      return query select * from authz_rt.m_3691f12a12ae_r3_subjects(
         p_namespace, p_resource_id, p_subject_type, p_subject_relation, p_context
       );
       return;
     end if;
   end if;
-  perform authz_rt.m_0b803d03ce50_refuse_unknown('resource_type', p_resource_type, p_relation);
+  perform authz_rt.m_3691f12a12ae_refuse_unknown('resource_type', p_resource_type, p_relation);
 end
 $$;

@@ -211,7 +211,7 @@ begin
       and (t.expires_at is null or t.expires_at > howdah.now())
   );
   -- From the subject upward, to one of these.
-  if v_team_member is not null then
+  if cardinality(v_team_member) > 0 then
     v_held_team_member := array (
       select t.resource_id
       from authz.tuples t
@@ -547,7 +547,7 @@ begin
       and (t.expires_at is null or t.expires_at > howdah.now())
   );
   -- From the subject upward, to one of these.
-  if v_team_member is not null then
+  if cardinality(v_team_member) > 0 then
     v_held_team_member := array (
       select t.resource_id
       from authz.tuples t

@@ -82,7 +82,7 @@ begin
       and (t.expires_at is null or t.expires_at > howdah.now())
   );
   -- From the subject upward, to one of these.
-  if v_group_member is not null then
+  if cardinality(v_group_member) > 0 then
     v_held_group_member := array (
       select t.resource_id
       from authz.tuples t
@@ -592,7 +592,7 @@ begin
     return true;
   end if;
   -- From the subject upward, to one of these.
-  if v_group_member is not null then
+  if cardinality(v_group_member) > 0 then
     v_held_group_member := array (
       select t.resource_id
       from authz.tuples t
