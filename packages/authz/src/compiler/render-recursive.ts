@@ -49,7 +49,11 @@ export function recursiveFilter(context: Context, node: Node): Routine {
 /** The subjects, from those of the relaxed node. */
 export function recursiveSubjects(context: Context, node: Node): Routine {
   const candidates = `select s.subject_id\nfrom ${call(context, context.analysis.relaxed(node), "subjects")} s`;
-  const answer = `nullif(${call(context, node, "value", { p_subject_id: "w.id" })}, 2) = 3`;
+  // A walk has no limit of depth, so it decides where a visit gives up.
+  const given = { p_subject_id: "w.id" };
+  const visited = `nullif(${call(context, node, "value", given)}, 2) = 3`;
+  const isWalk = context.analysis.classOf(node) !== "R";
+  const answer = isWalk ? `coalesce(${visited}, ${call(context, node, "check", given)})` : visited;
   return {
     variables: ["v_candidates text[]"],
     body: `v_candidates := ${block("array", candidates, ";")}\n${eachSubject(answer)}`,

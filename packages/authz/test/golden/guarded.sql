@@ -514,9 +514,11 @@ begin
   select w.id, c.allowed
   from unnest(v_candidates) w (id)
   cross join lateral (
-    select nullif(authz_rt.m_0b803d03ce50_r3_value(
+    select coalesce(nullif(authz_rt.m_0b803d03ce50_r3_value(
       p_namespace, p_subject_type, w.id, p_subject_relation, p_resource_id, p_context
-    ), 2) = 3 as allowed
+    ), 2) = 3, authz_rt.m_0b803d03ce50_r3_check(
+      p_namespace, p_subject_type, w.id, p_subject_relation, p_resource_id, p_context
+    )) as allowed
     offset 0
   ) c
   where c.allowed is not false;
