@@ -57,19 +57,19 @@ const fill = `
 /** Calls, and how many pages each may touch at most, beside what it costs to plan. */
 const calls: [string, number][] = [
   ["check('user', 'u1', 'read', 'doc', 'd2001', 'acme')", 40],
-  ["check('user', 'u1', 'read', 'doc', 'd17', 'acme')", 250],
-  ["check('user', 'nobody', 'read', 'doc', 'd17', 'acme')", 250],
-  ["check('user', 'reader', 'read', 'doc', 'd17', 'acme')", 250],
+  ["check('user', 'u1', 'read', 'doc', 'd17', 'acme')", 500],
+  ["check('user', 'nobody', 'read', 'doc', 'd17', 'acme')", 500],
+  ["check('user', 'reader', 'read', 'doc', 'd17', 'acme')", 500],
   ["check('user', 'nobody', 'read', 'doc', 'popular', 'acme')", 10_000],
   ["check('team', 'g77', 'read', 'doc', 'd17', 'acme', 'member')", 400],
   ["check('user', 'u1', 'read', 'doc', 'd17', 'acme', null, null, '[\"team:x#member@user:u1\"]')", 400],
-  ["check_any('user', 'u1', '{read,share,print}', 'doc', 'd17', 'acme')", 250],
-  ["check_all('user', 'u1', '{read,share,print}', 'doc', 'd17', 'acme')", 400],
+  ["check_any('user', 'u1', '{read,share,print}', 'doc', 'd17', 'acme')", 500],
+  ["check_all('user', 'u1', '{read,share,print}', 'doc', 'd17', 'acme')", 800],
   ["filter_authorized('user', 'u1', 'doc', 'read', '{d1,d2,d3,d4,d5}', 'acme')", 800],
   ["list_subjects('doc', 'd17', 'read', 'acme', 10)", 6_000],
   ["count_subjects('doc', 'popular', 'read', 'acme')", 10_000],
-  ["list_objects('user', 'nobody', 'doc', 'read', 'acme')", 60],
-  ["list_resources('user', 'reader', 'folder', 'read', 'acme')", 60],
+  ["list_objects('user', 'nobody', 'doc', 'read', 'acme')", 150],
+  ["list_resources('user', 'reader', 'folder', 'read', 'acme')", 150],
 ];
 
 /** 60,000 other tenants with one tuple each, beside which the planner might forget that one is large. */

@@ -5,8 +5,9 @@
 -- always, the dynamic rule answers. Nothing is remembered between calls: a check sees the caller's
 -- snapshot, own uncommitted writes included.
 --
--- All evaluating functions plan once (force_generic_plan) and go by index whatever the statistics
--- say (enable_seqscan off): a plan that was made while the table was small stays right.
+-- All evaluating functions plan once (force_generic_plan), go by index whatever the statistics say
+-- (enable_seqscan off), so that a plan that was made while the table was small stays right, and are
+-- never compiled (jit off), which takes longer than they do.
 
 create or replace function authz._active_program(p_namespace text) returns text
 language plpgsql
@@ -41,6 +42,44 @@ $$;
 
 comment on function authz._program_for(text, text) is
 'The program to ask about a type; null if the dynamic rule decides.';
+
+create or replace function authz._decider(
+  p_namespace text,
+  p_resource_type text,
+  p_permission text
+) returns table (program text, relations text[])
+language sql
+stable
+parallel safe
+as $$
+  select
+    case
+      when p_resource_type not in ('rbac_role', 'rbac_permission') then coalesce(
+        (select left(a.hash, 12) from authz.active_models a where a.namespace = p_namespace),
+        (select left(a.hash, 12) from authz.active_models a where a.namespace = 'global')
+      )
+    end,
+    coalesce(
+      (
+        select c.implied_by
+        from authz.permission_closure c
+        where c.namespace = p_namespace
+          and c.resource_type = p_resource_type
+          and c.permission = p_permission
+      ),
+      (
+        select c.implied_by
+        from authz.permission_closure c
+        where c.namespace = 'global'
+          and c.resource_type = p_resource_type
+          and c.permission = p_permission
+      ),
+      array[p_permission]
+    )
+$$;
+
+comment on function authz._decider(text, text, text) is
+'The program to ask, else (null) the relations by which the dynamic rule grants. Inlined.';
 
 create or replace function authz._check_permissions(p_permissions text[]) returns void
 language plpgsql
@@ -100,6 +139,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
@@ -111,6 +151,7 @@ declare
   v_resource_id text collate "C" := authz._nfc(p_resource_id);
   v_contextual authz.tuples[];
   v_program text;
+  v_relations text[] collate "C";
   v_allowed boolean;
 begin
   perform howdah.guard('authz', v_namespace);
@@ -123,10 +164,11 @@ begin
     v_contextual := authz._contextual(v_namespace, p_contextual_tuples);
   end if;
 
-  v_program := authz._program_for(v_namespace, v_resource_type);
+  select d.program, d.relations into v_program, v_relations
+  from authz._decider(v_namespace, v_resource_type, v_permission) d;
   if v_program is null then
-    return authz._dynamic_check(v_namespace, v_subject_type, v_subject_id, v_subject_relation,
-      v_permission, v_resource_type, v_resource_id, v_contextual);
+    return authz._dynamic_holds(v_namespace, v_subject_type, v_subject_id, v_subject_relation,
+      v_relations, v_resource_type, v_resource_id, v_contextual);
   end if;
 
   if v_contextual is null then
@@ -263,6 +305,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
 begin
   return authz._check_each(p_subject_type, p_subject_id, p_permissions, p_resource_type,
@@ -299,6 +342,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
 begin
   return authz._check_each(p_subject_type, p_subject_id, p_permissions, p_resource_type,

@@ -130,6 +130,32 @@ comment on function authz._types(text, text, authz.tuples[]) is
 'The types of all resources, of all subjects, of whatever is a member, or of whatever is a parent:
 one index probe for each type.';
 
+create or replace function authz._has_tuples(
+  p_namespace text,
+  p_resource_type text,
+  p_contextual authz.tuples[]
+) returns boolean
+language plpgsql
+stable
+parallel safe
+as $$
+begin
+  return exists (
+    select
+    from authz.tuples t
+    where t.namespace = p_namespace and t.resource_type = p_resource_type
+  ) or exists (
+    select
+    from unnest(p_contextual) c
+    where c.resource_type = p_resource_type
+  );
+end
+$$;
+
+comment on function authz._has_tuples(text, text, authz.tuples[]) is
+'Whether anything can be in a resource of the type: of users usually not, which spares walks a look
+at every user that a tuple names.';
+
 create or replace function authz._groups(
   p_namespace text,
   p_subject_type text,
@@ -155,12 +181,17 @@ begin
 
   return query
   with recursive walk as (
-    select t.resource_type, t.resource_id, t.relation
-    from authz._live(p_namespace) t
-    where t.subject_type = p_subject_type
-      and t.subject_id = p_subject_id
-      and t.subject_relation is null
-      and t.resource_type = any (v_types)
+    select own.*
+    from (select distinct v from unnest(v_types) v) kind (type)
+    cross join lateral (
+      select t.resource_type, t.resource_id, t.relation
+      from authz._live(p_namespace) t
+      where t.subject_type = p_subject_type
+        and t.subject_id = p_subject_id
+        and t.subject_relation is null
+        and t.resource_type = kind.type
+      offset 0
+    ) own
     union
     select next.*
     from walk w
@@ -263,9 +294,7 @@ begin
         and t.relation = any (p_relations || 'parent'::text)
         and (t.relation = 'parent' or t.subject_type <> p_subject_type
           or t.subject_id = p_subject_id
-          or exists (
-            select from authz._live(p_namespace) n where n.resource_type = p_subject_type
-          ))
+          or (select authz._has_tuples(p_namespace, p_subject_type, p_contextual)))
       offset 0
     ) named
     where w.relation in ('', 'parent')
@@ -399,7 +428,6 @@ rows 500
 as $$
 declare
   v_containers text[] collate "C" := authz._types(p_namespace, 'parent', p_contextual);
-  v_types text[] collate "C" := v_containers || p_resource_type;
 begin
   if p_contextual is not null then
     return query
@@ -419,13 +447,14 @@ begin
       from authz._groups(p_namespace, p_subject_type, p_subject_id,
         authz._types(p_namespace, 'subject', p_contextual), p_contextual) g
     ) s
+    cross join (select distinct v from unnest(v_containers || p_resource_type) v) kind (type)
     cross join lateral (
       select t.resource_type, t.resource_id
       from authz._live(p_namespace) t
       where t.subject_type = s.type
         and t.subject_id = s.id
         and t.subject_relation is null
-        and t.resource_type = any (v_types)
+        and t.resource_type = kind.type
         and t.relation = any (p_relations)
       union all
       select t.resource_type, t.resource_id
@@ -433,7 +462,7 @@ begin
       where t.subject_type = s.type
         and t.subject_id = s.id
         and t.subject_relation = s.relation
-        and t.resource_type = any (v_types)
+        and t.resource_type = kind.type
         and t.relation = any (p_relations)
       offset 0
     ) granted
@@ -550,9 +579,7 @@ begin
         and t.relation = any (v_relations || 'parent'::text)
         and (t.relation = 'parent' or t.subject_type <> p_subject_type
           or t.subject_id = p_subject_id
-          or exists (
-            select from authz._live(p_namespace) n where n.resource_type = p_subject_type
-          ))
+          or (select authz._has_tuples(p_namespace, p_subject_type, p_contextual)))
       offset 0
     ) named
     where w.relation in ('', 'parent')

@@ -193,6 +193,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   v_explanation jsonb := authz.explain_json(p_subject_type, p_subject_id, p_permission,
@@ -231,7 +232,7 @@ Returns          path_type; via_relation, the relation of the tuple that grants;
                  subject itself; via_membership, the subject''s relation to that; path_chain, the
                  groups, permissions, containers or usersets on the way. No row means no access
 Errors           those of check, and not_positive (22023)
-Example          select * from authz.explain(''user'', ''ann'', ''read'', ''repo'', ''api'', ''acme'');';
+Example          select * from authz.explain(''user'', ''ann'', ''read'', ''repo'', ''api'');';
 
 create or replace function authz.explain_text(
   p_subject_type text,
@@ -247,6 +248,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   v_subject text := concat(p_subject_type, ':', p_subject_id);

@@ -1,8 +1,8 @@
 -- Listing: what may the subject see, and who may see the resource?
 --
 -- Lists begin at the side that is known and walk to the other one, in one statement whose work is
--- about as much as its result. Pages go by the id in NFC, in byte order. Ids come back as they were written:
--- only those that are not ASCII can have been written differently.
+-- about as much as its result. Pages go by the id in NFC, in byte order. Ids come back as they were
+-- written: only those that are not ASCII can have been written differently.
 --
 -- What a list cannot decide for lack of context raises as check() would, if it lies on the page.
 
@@ -197,6 +197,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
@@ -241,7 +242,7 @@ p_limit          length of the page, 1 to 1,000
 p_cursor         the last resource_id of the page before; null for the first
 Returns          resource_id, in byte order
 Errors           those of check, and limit_too_large, not_positive (22023)
-Example          select * from authz.list_resources(''user'', ''ann'', ''doc'', ''read'', ''acme'');';
+Example          select * from authz.list_resources(''user'', ''ann'', ''doc'', ''read'');';
 
 create or replace function authz.list_objects(
   p_subject_type text,
@@ -261,6 +262,7 @@ rows 500
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
@@ -303,7 +305,7 @@ p_context            values for conditions, as in check
 p_contextual_tuples  tuples that count for this call only, as in check
 Returns              resource_id of each, once
 Errors               those of check
-Example              select * from authz.list_objects(''user'', ''ann'', ''doc'', ''read'', ''acme'');';
+Example              select * from authz.list_objects(''user'', ''ann'', ''doc'', ''read'');';
 
 create or replace function authz.list_subjects(
   p_resource_type text,
@@ -325,6 +327,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
@@ -399,6 +402,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set jit = off
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
