@@ -183,7 +183,7 @@ function visitChild(context: Context, node: Node, child: Node, id: string, depth
   const isExact = analysis.isSubtracted(node) || (node.kind === "exclusion" && node.subtract === child);
   const value = (isExact ? valueExpression : checkedValue)(context, child, { p_resource_id: id });
   if (analysis.maxDepth === undefined || depth === "p_depth") return `v_child := ${value};`;
-  const names = analysis.kindOf(child).names.map(({ name }) => name);
-  const itself = names.length === 0 ? "" : `\n  or ${isAsked(child.type, names)} and p_subject_id = ${id}`;
+  const itself =
+    child.relation === null ? "" : `\n  or ${isAsked(child.type, [child.relation])} and p_subject_id = ${id}`;
   return `v_child := case when p_depth < ${analysis.maxDepth}${itself}\n  then ${value} else 2 end;`;
 }
