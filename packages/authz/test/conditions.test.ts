@@ -3,6 +3,8 @@ import { type TestDatabase, testDatabase } from "@howdah/testing";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ConditionSource, renderCondition } from "../src/compiler/condition.ts";
+import { compileModel } from "../src/compiler/index.ts";
+import { toPostgres } from "../src/compiler/regular-expression.ts";
 import { authzModule } from "../src/module.ts";
 import { rows, value } from "./sql.ts";
 
@@ -135,6 +137,41 @@ describe("a condition", () => {
       ],
       "TTUU",
     ],
+    ["x: any", "x > 5", [{ x: 6 }, { x: 5.5 }, { x: "6" }, { x: null }, {}], "TTUUU"],
+    [
+      "x: any, l: list<int>",
+      "x in l",
+      [
+        { x: 5, l: ["5"] },
+        { x: "5", l: [5] },
+      ],
+      "TU",
+    ],
+    ["l: list<int>, m: map<double>", "l != [1, 2] || m != {'a': 0.5}", [{ l: ["1", 2], m: { a: "0.5" } }], "F"],
+    ["x: int", "x > 9007199254740991.0", [{ x: "9007199254740991" }, { x: "9007199254740992" }], "FT"],
+    [
+      "x: int",
+      `x in [${Array.from({ length: 250 }, (_, i) => i).join(", ")}]`,
+      [{ x: 0 }, { x: 249 }, { x: 250 }, {}],
+      "TTFU",
+    ],
+    [
+      "x: string",
+      `x in {${Array.from({ length: 120 }, (_, i) => `"k${i}": ${i}`).join(", ")}}`,
+      [{ x: "k0" }, { x: "k119" }, { x: "k120" }],
+      "TTF",
+    ],
+    [
+      "t: timestamp, u: timestamp",
+      "t - u + (t - u) > duration('1s')",
+      [
+        { t: "2026-01-02T00:00:00Z", u: "2026-01-01T00:00:00Z" },
+        { t: "9999-01-01T00:00:00Z", u: "0001-01-01T00:00:00Z" },
+      ],
+      "TU",
+    ],
+    ["x: string", "x.matches('^\\\\s$')", [{ x: "\t" }, { x: "\v" }, { x: "\u00a0" }], "TFF"],
+    ["x: string", "x.matches('^[^\\\\s-]+$')", [{ x: "a\v" }, { x: "a-" }, { x: "a\n" }], "TFF"],
     ["x: ipaddress", "x == ipaddress('10.0.0.1')", [{ x: "10.0.0.1" }, { x: "10.0.0.2" }], "TF"],
     [
       "t: timestamp, g: timestamp, d: duration",
@@ -195,8 +232,19 @@ describe("a condition", () => {
   });
 
   test("reads times alike whatever the session's settings are", async () => {
-    const name = await install(condition("t: timestamp", "t + duration('24h') == timestamp('2026-03-29T12:00:00Z')"));
-    for (const setting of ["timezone to 'Europe/Berlin'", "datestyle to 'SQL, DMY'", "intervalstyle to 'iso_8601'"]) {
+    const name = await install(
+      condition(
+        "t: timestamp",
+        "t + duration('24h') == timestamp('2026-03-29T14:00:00+02:00') && t.getHours() == 12 && t.getHours('UTC') == 12",
+      ),
+    );
+    for (const setting of [
+      "timezone to 'UTC+3'",
+      "timezone to '<Z>5'",
+      "timezone to 'Europe/Berlin'",
+      "datestyle to 'SQL, DMY'",
+      "intervalstyle to 'iso_8601'",
+    ]) {
       const client = await db.client();
       await client.query(`set ${setting}`);
       expect(await value(client, `select ${name}(null, '{"t": "2026-03-28T12:00:00Z"}')`)).toBe(true);
@@ -220,6 +268,16 @@ describe("a condition", () => {
     ["x: any", "x + x == 1", 2, "cannot be used with any and any"],
     ["x: ipaddress", "x.in_cidr('10.0.0.0')", 2, "is no network"],
     ["t: timestamp", "t > timestamp('yesterday')", 5, "is no time"],
+    ["x: string", "x.matches('[[:foo:]]')", 2, "begin one such as [:alpha:]"],
+    ["x: string", "x.matches('[[:^alpha:]]')", 2, "begin one such as [:alpha:]"],
+    ["x: string", "x.matches('[[:alpha:]')", 2, "[ without ]"],
+    ["x: string", "x.matches('[a-c-e]')", 2, "must be written \\-"],
+    ["x: string", "x.matches('[\\\\w-a]')", 2, "must be written \\-"],
+    ["x: string", "x.matches('(?:a{0,99}){0,99}')", 2, "more than 1000 characters"],
+    ["x: string", "x.matches('(?i)é')", 2, "(?i) is for ASCII letters"],
+    ["x: any", "x < timestamp('2026-01-01T00:00:00Z')", 2, "write timestamp(...) around it"],
+    ["l: list<timestamp>", "l == ['2026-01-01T00:00:00Z']", 2, "has no equal in JSON"],
+    ["t: timestamp", "t.getHours('CET') == 1", 2, "the time zone must be written out"],
     ["t: timestamp, z: string", "t.getHours(z) == 1", 2, "the time zone must be written out"],
     ["t: timestamp", "t.getHours('Mars/Base') == 1", 2, "the time zone must be written out"],
     ["d: duration", "d > duration('soon')", 5, "is no duration"],
@@ -230,6 +288,60 @@ describe("a condition", () => {
   ])("with %s refuses %s (character %i: %s)", (parameters, expression, position, message) => {
     const { problems } = renderCondition("c", condition(parameters, expression));
     expect(problems).toEqual([{ message: expect.stringContaining(message), position }]);
+  });
+
+  test("reads texts alike however the session reads backslashes", async () => {
+    const client = await db.client();
+    await client.query("set standard_conforming_strings to off");
+    for (const [type, text, use] of [
+      ["int", "1x5", "x == 15"],
+      ["duration", "1x5s", "x == duration('15s')"],
+      ["timestamp", "2026-01-01T00:00:00x5Z", "x.getHours() == 0"],
+      ["ipaddress", "1x2x3x4", "x.in_cidr('1.0.0.0/8')"],
+    ]) {
+      const name = await install(condition(`x: ${type}`, `${use}`));
+      expect(await value(client, `select ${name}(null, $1)`, [{ x: text }])).toBeNull();
+    }
+    const name = await install(condition("x: string", "x == '\\\\\\'' && x.matches('^\\\\W\\\\W$')"));
+    expect(await value(client, `select ${name}(null, $1)`, [{ x: "\\'" }])).toBe(true);
+  });
+
+  test.each([
+    "$$; drop table authz.tuples; $$",
+    "$body$",
+    "\\ncreate function x from public; drop table authz.tuples; --(",
+    "\u2028create function x(",
+    "'; drop table authz.tuples; --",
+    "\\\\'; drop table authz.tuples; --",
+  ])("keeps the text %j to itself in a program", async (text) => {
+    const quoted = `"""${text}"""`;
+    const { sql, hash } = compileModel({
+      model: {
+        schema_version: "1.1",
+        type_definitions: [
+          { type: "user" },
+          {
+            type: "document",
+            relations: { viewer: { this: {} } },
+            metadata: {
+              relations: { viewer: { directly_related_user_types: [{ type: "user", condition: "c" }] } },
+            },
+          },
+        ],
+        conditions: {
+          c: {
+            name: "c",
+            expression: `x == ${quoted} || {${quoted}: x}[x] == x`,
+            parameters: { x: { type_name: "TYPE_NAME_STRING" } },
+          },
+        },
+      },
+    });
+    await db.query(sql);
+    const given = JSON.parse(`"${text.replace("\\'", "\\\\'").replace("\\\\\\", "\\\\")}"`) as string;
+    const name = `authz_rt.m_${hash.slice(0, 12)}_cond_1`;
+    expect(await value(db, `select ${name}(null, $1)`, [{ x: given }])).toBe(true);
+    expect(await value(db, "select count(*)::int from authz.tuples")).toBe(0);
   });
 
   test("runs inside parallel workers", async () => {
@@ -278,6 +390,70 @@ describe("reading addresses", () => {
     expect(
       await value(client, "select count(*)::int from unnest($1::text[]) t where authz._cel_is_ip(t)", [texts]),
     ).toBeGreaterThan(20);
+  });
+});
+
+describe("patterns", () => {
+  test("match what those of another implementation match", async () => {
+    const piece = fc.constantFrom(
+      ...["a", "b", "A", "z", "5", "_", "-", "^", "$", ".", "*", "+", "?", "(", ")", "(?:", "|", "[", "[^", "]", "a-z"],
+      ...[
+        "{2}",
+        "{1,3}",
+        "{0}",
+        "\\d",
+        "\\w",
+        "\\W",
+        "\\D",
+        "\\b",
+        "\\.",
+        "\\-",
+        "\\n",
+        "\\]",
+        "\\\\",
+        " ",
+        "\n",
+        "é",
+        "'",
+      ],
+    );
+    const pattern = fc.tuple(fc.constantFrom("", "", "", "(?i)"), fc.array(piece, { minLength: 1, maxLength: 8 }));
+    const texts = [
+      "",
+      "a",
+      "ab",
+      "aA",
+      "a5_",
+      "-",
+      "a\nb",
+      "\n",
+      "zz",
+      "é",
+      "a b",
+      "]",
+      "\\",
+      ".",
+      "b-",
+      "^",
+      "AB",
+      "a'",
+    ];
+    const tried = fc.sample(pattern, { numRuns: 3000, seed: 7 }).flatMap(([flag, pieces]) => {
+      const source = pieces.join("");
+      const { pattern, problem } = toPostgres(flag + source);
+      return problem === undefined ? [{ source, pattern, flag: flag && "i" }] : [];
+    });
+    expect(tried.length).toBeGreaterThan(500);
+    const found = await rows<{ matched: boolean[] }>(
+      db,
+      `select (select array_agg(t collate "C" ~ p order by m) from unnest($2::text[]) with ordinality u (t, m)) as matched
+       from unnest($1::text[]) with ordinality v (p, n) order by n`,
+      [tried.map(({ pattern }) => pattern), texts],
+    );
+    tried.forEach(({ source, flag }, i) => {
+      const expected = texts.map((text) => new RegExp(source, flag).test(text));
+      expect(found[i]?.matched, source).toEqual(expected);
+    });
   });
 });
 

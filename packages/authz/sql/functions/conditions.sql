@@ -3,7 +3,9 @@
 -- A condition is three-valued: true, false, or null for unknown. Nothing in here raises, because an
 -- error would end the caller's transaction, and nothing catches, because a subtransaction cannot be
 -- started in a parallel worker. So each function looks first, and answers null to what it cannot
--- read: a missing parameter, a wrong type, a number out of range, a date that does not exist.
+-- read: a missing parameter, a wrong type, a number out of range, a date that does not exist. And
+-- nothing depends on settings of the session: neither the zone in which it lives, nor how it reads
+-- backslashes, of which there is none in here.
 
 create or replace function authz._cel_bool(p_value jsonb) returns boolean
 language sql
@@ -25,6 +27,17 @@ $$;
 
 comment on function authz._cel_string(jsonb) is 'A parameter as a string, null if it is none.';
 
+create or replace function authz._cel_json_number(p_value jsonb) returns numeric
+language sql
+immutable
+parallel safe
+as $$
+  select case jsonb_typeof(p_value) when 'number' then p_value::numeric end
+$$;
+
+comment on function authz._cel_json_number(jsonb) is
+'A value of no declared type as a number, null if it is none.';
+
 create or replace function authz._cel_number(p_value jsonb) returns numeric
 language sql
 immutable
@@ -33,7 +46,7 @@ as $$
   select case
     when jsonb_typeof(p_value) = 'number' then p_value::numeric
     when jsonb_typeof(p_value) = 'string'
-      and p_value #>> '{}' ~ '^[+-]?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?$'
+      and p_value #>> '{}' ~ '^[+-]?[0-9]{1,40}([.][0-9]{1,40})?([eE][+-]?[0-9]{1,3})?$'
       then (p_value #>> '{}')::numeric
   end
 $$;
@@ -125,19 +138,32 @@ parallel safe
 as $$
   select case
     when p_value collate "C" ~ ('^(?!0000)[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])'
-      || '[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?'
+      || '[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{1,9})?'
       || '([Zz]|[+-](0[0-9]|1[0-4]):[0-5][0-9])$')
     then case
       when substr(p_value, 9, 2)::int <= extract(day from
         make_date(substr(p_value, 1, 4)::int, substr(p_value, 6, 2)::int, 1)
         + interval '1 month' - interval '1 day')
-      then p_value::timestamptz
+      then regexp_replace(p_value, '[Zz]$', '+00:00')::timestamptz
     end
   end
 $$;
 
 comment on function authz._cel_timestamp(text) is
 'A time as RFC 3339 writes it, null if the text is none.';
+
+create or replace function authz._cel_seconds(p_seconds numeric) returns interval
+language sql
+immutable
+parallel safe
+as $$
+  select case
+    when abs(p_seconds) <= 9223372036 then make_interval(secs => p_seconds::double precision)
+  end
+$$;
+
+comment on function authz._cel_seconds(numeric) is
+'So many seconds as a duration, null beyond 292 years.';
 
 create or replace function authz._cel_duration(p_value text) returns interval
 language sql
@@ -146,13 +172,11 @@ parallel safe
 as $$
   select case
     when p_value = '0' then interval '0'
-    when p_value collate "C" ~ '^[+-]?([0-9]{1,12}(\.[0-9]{0,9})?(ns|us|µs|ms|s|m|h)){1,7}$'
+    when p_value collate "C" ~ '^[+-]?([0-9]{1,12}([.][0-9]{0,9})?(ns|us|µs|ms|s|m|h)){1,7}$'
     then (
-      select case
-        when sum(part.seconds) <= 9223372036 then
-          make_interval(secs => (case when left(p_value, 1) = '-' then -1 else 1 end
-            * sum(part.seconds))::double precision)
-      end
+      select authz._cel_seconds(
+        case when left(p_value, 1) = '-' then -1 else 1 end * sum(part.seconds)
+      )
       from (
         select m[1]::numeric * case m[2]
           when 'ns' then 0.000000001
@@ -163,7 +187,7 @@ as $$
           when 'm' then 60
           else 3600
         end as seconds
-        from regexp_matches(p_value, '([0-9]+\.?[0-9]*)(ns|us|µs|ms|s|m|h)', 'g') m
+        from regexp_matches(p_value, '([0-9]+[.]?[0-9]*)(ns|us|µs|ms|s|m|h)', 'g') m
       ) part
     )
   end
@@ -178,7 +202,7 @@ immutable
 parallel safe
 as $$
   select p_value collate "C"
-    ~ '^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(\.(?!$)|$)){4}$'
+    ~ '^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])([.](?!$)|$)){4}$'
 $$;
 
 comment on function authz._cel_is_ipv4(text) is
@@ -286,12 +310,19 @@ as $$
     when p_type = 'any' then p_value
     when not exists (
       select 1 from jsonb_array_elements(p_value) e where not authz._cel_is(e, p_type)
-    ) then p_value
+    ) then case
+      when p_type in ('int', 'uint', 'double') then (
+        select coalesce(jsonb_agg(authz._cel_number(e.value) order by e.at), '[]')
+        from jsonb_array_elements(p_value) with ordinality e (value, at)
+      )
+      else p_value
+    end
   end
 $$;
 
 comment on function authz._cel_list(jsonb, text) is
-'A parameter as a list whose elements have a type, null if it is none.';
+'A parameter as a list whose elements have a type, null if it is none; numbers written as strings
+are numbers in it.';
 
 create or replace function authz._cel_map(p_value jsonb, p_type text default 'any')
 returns jsonb
@@ -304,12 +335,19 @@ as $$
     when p_type = 'any' then p_value
     when not exists (
       select 1 from jsonb_each(p_value) e where not authz._cel_is(e.value, p_type)
-    ) then p_value
+    ) then case
+      when p_type in ('int', 'uint', 'double') then (
+        select coalesce(jsonb_object_agg(e.key, authz._cel_number(e.value)), '{}')
+        from jsonb_each(p_value) e
+      )
+      else p_value
+    end
   end
 $$;
 
 comment on function authz._cel_map(jsonb, text) is
-'A parameter as a map whose values have a type, null if it is none.';
+'A parameter as a map whose values have a type, null if it is none; numbers written as strings are
+numbers in it.';
 
 create or replace function authz._cel_at(p_list jsonb, p_index bigint) returns jsonb
 language sql

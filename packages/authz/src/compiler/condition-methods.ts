@@ -114,13 +114,13 @@ function getters(name: string, field: string): Method[] {
     return offset.length > 0 ? `(${value} ${offset.join(" ")})` : value;
   };
   return [
-    { name, isMethod: true, signature: ["timestamp"], result: "int", sql: (time) => sql(time, "'UTC'") },
+    { name, isMethod: true, signature: ["timestamp"], result: "int", sql: (time) => sql(time, zoneSql("UTC")) },
     {
       name,
       isMethod: true,
       signature: ["timestamp", "string"],
       result: "int",
-      sql: (time, { constant = "" }) => sql(time, isOffset(constant) ? `interval '${constant}'` : literal(constant)),
+      sql: (time, { constant = "" }) => sql(time, zoneSql(constant)),
       check: (_, { constant }) =>
         constant !== undefined && isZone(constant)
           ? undefined
@@ -130,11 +130,18 @@ function getters(name: string, field: string): Method[] {
 }
 
 const isOffset = (zone: string): boolean => /^[+-]?(0\d|1[0-4]):[0-5]\d$/.test(zone);
+const isUtc = (zone: string): boolean => ["UTC", "GMT"].includes(zone);
+
+/** A time zone as PostgreSQL takes it. A word such as CET would be an abbreviation there, of which settings say what it means. */
+function zoneSql(zone: string): string {
+  if (isUtc(zone)) return "interval '0'";
+  return isOffset(zone) ? `interval '${zone}'` : literal(zone);
+}
 
 function isZone(zone: string): boolean {
-  if (isOffset(zone)) return true;
+  if (isOffset(zone) || isUtc(zone)) return true;
   try {
-    return /^[A-Za-z_]+(\/[A-Za-z0-9_+-]+)*$/.test(zone) && Boolean(new Intl.DateTimeFormat("en", { timeZone: zone }));
+    return /^[A-Za-z_]+(\/[A-Za-z0-9_+-]+)+$/.test(zone) && Boolean(new Intl.DateTimeFormat("en", { timeZone: zone }));
   } catch {
     return false;
   }

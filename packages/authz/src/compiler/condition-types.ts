@@ -44,10 +44,16 @@ export function celType(name: string, of?: string): CelType | undefined {
 /** A type as it is written in a model. */
 export const describe = ({ name, of }: CelType): string => (of ? `${name}<${of.name}>` : name);
 
-/** A text as a SQL literal, whatever it contains and however the session reads backslashes. */
+/**
+ * A text as a SQL literal on one line, whatever it contains and however the session reads backslashes. It never ends the
+ * dollar quotes of the function in which it stands.
+ */
 export function literal(text: string): string {
-  const quoted = text.replaceAll("'", "''");
-  return quoted.includes("\\") ? `E'${quoted.replaceAll("\\", "\\\\")}'` : `'${quoted}'`;
+  const escaped = text
+    .replaceAll("\\", "\\\\")
+    .replace(/\p{Cc}|\p{Zl}|\p{Zp}|\$(?=.)/gsu, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`)
+    .replaceAll("'", "''");
+  return `${escaped.includes("\\") ? "E" : ""}'${escaped}'`;
 }
 
 /** The SQL that reads a jsonb value as one of a type, null if it is none. */
@@ -69,9 +75,18 @@ export function read(sql: string, { name, of }: CelType): string {
   }
 }
 
+/** The SQL that reads a jsonb value of no known type as one of a type. Only what declares a type converts strings to it. */
+export function readAny(sql: string, type: CelType): string {
+  const isNumber = ["int", "uint", "double"].includes(type.name);
+  return isNumber ? `authz._cel_to_${type.name}(authz._cel_json_number(${sql}))` : read(sql, type);
+}
+
+/** Whether JSON does not have the type, so that its values are strings there. */
+export const isForeign = ({ name, of }: CelType): boolean =>
+  ["timestamp", "duration", "ipaddress"].includes(name) || (of !== undefined && isForeign(of));
+
 /** The SQL that makes a value jsonb; undefined for types that JSON does not have. */
 export function json({ type, sql }: Value): string | undefined {
-  if (["any", "null", "list", "map"].includes(type.name)) return sql;
-  if (["timestamp", "duration", "ipaddress"].includes(type.name)) return undefined;
-  return `to_jsonb(${sql})`;
+  if (isForeign(type)) return undefined;
+  return ["any", "null", "list", "map"].includes(type.name) ? sql : `to_jsonb(${sql})`;
 }

@@ -5,7 +5,17 @@
 // of CEL; everything else that CEL calls an error is null as well, see the run-time functions in conditions.sql.
 import { parse } from "@bufbuild/cel";
 import { matchMethods } from "./condition-methods.ts";
-import { type CelType, celType, describe, json, literal, read, type Value } from "./condition-types.ts";
+import {
+  type CelType,
+  celType,
+  describe,
+  isForeign,
+  json,
+  literal,
+  read,
+  readAny,
+  type Value,
+} from "./condition-types.ts";
 
 /** A condition as OpenFGA's JSON has it. */
 export interface ConditionSource {
@@ -129,7 +139,8 @@ class Translator {
     if (value.type.name !== "any" || !type) {
       throw this.refuse(at, `this is of type ${describe(value.type)}, where ${name} is expected`);
     }
-    return { type, sql: read(value.sql, type) };
+    if (isForeign(type)) throw this.refuse(at, `this is of type any: write ${name}(...) around it`);
+    return { type, sql: readAny(value.sql, type) };
   }
 
   refuse(at: Expression, message: string): Refused {
@@ -164,7 +175,7 @@ class Translator {
         const parts = elements.map((element, i) => this.json(element, exprKind.value.elements[i] ?? expression));
         return {
           type: celType("list", isUniform ? first.type.name : "any") as CelType,
-          sql: whole("array", parts, parts),
+          sql: whole("array", parts),
         };
       }
       case "structExpr": {
@@ -175,7 +186,7 @@ class Translator {
           const key = this.as("string", this.translate(keyKind.value), keyKind.value).sql;
           return [key, this.json(this.translate(value), value)] as const;
         });
-        return { type: celType("map", "any") as CelType, sql: whole("object", entries.flat(), entries.flat()) };
+        return { type: celType("map", "any") as CelType, sql: whole("object", entries.flat()) };
       }
       case "callExpr":
         return this.operation(expression, exprKind.value.function, exprKind.value.args, exprKind.value.target);
@@ -217,7 +228,11 @@ class Translator {
 
   private json(value: Value, at: Expression): string {
     const sql = json(value);
-    if (sql === undefined) throw this.refuse(at, `a ${value.type.name} cannot stand in a list or map here`);
+    if (sql === undefined)
+      throw this.refuse(
+        at,
+        `a value of type ${describe(value.type)} has no equal in JSON, as lists and maps are compared`,
+      );
     return sql;
   }
 
@@ -302,7 +317,8 @@ class Translator {
 
   /** Two values as of one type, the one of type `any` being read as the other's. */
   private alike(at: Expression, a: Value, b: Value): [Value, Value] {
-    if (a.type.name === b.type.name) return [a, b];
+    const isSame = describe(a.type) === describe(b.type);
+    if (isSame || (a.type.name === b.type.name && !isForeign(a.type) && !isForeign(b.type))) return [a, b];
     if (b.type.name === "any") return [a, this.as(a.type.name, b, at)];
     if (a.type.name === "any") return [this.as(b.type.name, a, at), b];
     throw this.refuse(at, `${describe(a.type)} and ${describe(b.type)} do not go together`);
@@ -335,7 +351,8 @@ class Translator {
   }
 
   private equality(at: Expression, a: Value, b: Value): string {
-    if (isNumber(a) && isNumber(b) && a.type.name !== b.type.name) return `(${a.sql}::numeric = ${b.sql}::numeric)`;
+    if (isNumber(a) && isNumber(b)) return compared(a, "=", b);
+    if (a.type.of && b.type.of) return `(${this.json(a, at)} = ${this.json(b, at)})`;
     if (a.type.name === b.type.name) return `(${a.sql} = ${b.sql})`;
     const [x, y] = a.type.name === "any" || a.type.name === "null" ? [b, a] : [a, b];
     if (x.type.name === "null") return `(${y.sql} = 'null'::jsonb)`;
@@ -347,10 +364,11 @@ class Translator {
   }
 
   private ordering(at: Expression, operator: string, a: Value, b: Value): string {
-    if (isNumber(a) && isNumber(b) && a.type.name !== b.type.name) {
-      return `(${a.sql}::numeric ${operator} ${b.sql}::numeric)`;
-    }
-    const [x, y] = this.alike(at, a, b);
+    const asNumber = (value: Value, other: Value): Value =>
+      value.type.name === "any" && isNumber(other) ? this.as("double", value, at) : value;
+    const [p, q] = [asNumber(a, b), asNumber(b, a)];
+    if (isNumber(p) && isNumber(q)) return compared(p, operator, q);
+    const [x, y] = this.alike(at, p, q);
     if (["any", "null", "list", "map", "ipaddress"].includes(x.type.name)) {
       throw this.refuse(at, `${operator} cannot compare two values of type ${describe(x.type)}`);
     }
@@ -365,7 +383,7 @@ class Translator {
     const { name } = x.type;
     if (operator === "+" && name === "string") return { type: x.type, sql: `(${x.sql} || ${y.sql})` };
     if (operator === "+" && name === "list")
-      return { type: celType("list", "any") as CelType, sql: `(${x.sql} || ${y.sql})` };
+      return { type: celType("list", "any") as CelType, sql: `(${this.json(x, at)} || ${this.json(y, at)})` };
     if (name === "double") {
       const doubles: Record<string, string> = {
         "+": `authz._cel_add(${x.sql}, ${y.sql})`,
@@ -390,10 +408,23 @@ class Translator {
 
 const isNumber = ({ type }: Value): boolean => ["int", "uint", "double"].includes(type.name);
 
-/** A jsonb array or object of parts, null if one of them is. */
-function whole(kind: "array" | "object", parts: readonly string[], needed: readonly string[]): string {
-  const built = `jsonb_build_${kind}(${parts.join(", ")})`;
-  return needed.length === 0 ? built : `(case when num_nulls(${needed.join(", ")}) = 0 then ${built} end)`;
+/** A comparison of two numbers: with a double as doubles, else exactly. */
+function compared(a: Value, operator: string, b: Value): string {
+  const types = [a.type.name, b.type.name];
+  if (types[0] === types[1]) return `(${a.sql} ${operator} ${b.sql})`;
+  const sql = types.includes("double") ? "double precision" : "numeric";
+  return `(${a.sql}::${sql} ${operator} ${b.sql}::${sql})`;
+}
+
+/** A jsonb array or object of parts, null if one of them is. A function takes at most 100 arguments. */
+function whole(kind: "array" | "object", parts: readonly string[]): string {
+  if (parts.length === 0) return `jsonb_build_${kind}()`;
+  const groups = Array.from({ length: Math.ceil(parts.length / 100) }, (_, i) =>
+    parts.slice(i * 100, i * 100 + 100).join(", "),
+  );
+  const nulls = groups.map((group) => `num_nulls(${group})`).join(" + ");
+  const built = groups.map((group) => `jsonb_build_${kind}(${group})`).join(" || ");
+  return `(case when ${nulls} = 0 then ${built} end)`;
 }
 
 /** Sums and differences of times and durations. */
@@ -407,13 +438,12 @@ function ofTimes(operator: "+" | "-", a: Value, b: Value): Value | undefined {
       return { type: timestamp, sql: `authz._cel_after(${b.sql}, ${a.sql})` };
     case "timestamp - duration":
       return { type: timestamp, sql: `authz._cel_before(${a.sql}, ${b.sql})` };
-    case "timestamp - timestamp": {
-      const seconds = `extract(epoch from ${a.sql}) - extract(epoch from ${b.sql})`;
-      return { type: duration, sql: `make_interval(secs => (${seconds})::double precision)` };
-    }
+    case "timestamp - timestamp":
     case "duration + duration":
-    case "duration - duration":
-      return { type: duration, sql: `(${a.sql} ${operator} ${b.sql})` };
+    case "duration - duration": {
+      const seconds = `extract(epoch from ${a.sql}) ${operator} extract(epoch from ${b.sql})`;
+      return { type: duration, sql: `authz._cel_seconds(${seconds})` };
+    }
     default:
       return undefined;
   }
