@@ -73,7 +73,7 @@ test("the evaluator behind explanations gives the reference evaluator's answers,
             `select q.question, e.* from jsonb_to_recordset($1)
                q(question text, s text, i text, r text, relation text, type text, id text),
              authz._evaluate($2, 'oracle', $3, $4, $5, q.s, q.i, q.r, q.relation, q.type, q.id, $6,
-               array(select t from jsonb_populate_recordset(null::authz.tuples, $7) t), 3000) e`,
+               array(select t from jsonb_populate_recordset(null::authz.tuple, $7) t), 3000) e`,
             [
               JSON.stringify(asked),
               model,

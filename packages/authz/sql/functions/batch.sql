@@ -7,6 +7,8 @@
 -- (resource_type, resource_id, relation, subject_type, subject_id, subject_relation, condition,
 -- context, expires_at) or OpenFGA's keys (user, relation, object, condition: {name, context}).
 --
+-- Texts are cut to 8,192 characters before they are taken apart, which costs the square of their
+-- length: what is longer than all names together may be has a name that is too long either way.
 -- A batch is read in one statement, refused as a whole, and the refusal names the first bad
 -- element, counted from 1. What a condition's context holds is never repeated.
 
@@ -119,25 +121,64 @@ $$;
 comment on function authz._fail_element(text, text, int, jsonb, text) is
 'Refuse a batch for one of its elements, counted from 1; what a context holds is not shown.';
 
-create or replace function authz._read_tuples(p_namespace text, p_tuples jsonb)
-returns table (ord int, tuple authz.tuples, problem text)
+create or replace function authz._read_tuples(
+  p_namespace text,
+  p_tuples jsonb,
+  p_relation_key text default 'relation'
+) returns table (ord int, tuple authz.tuple, problem text)
 language plpgsql
 stable
 as $$
 begin
   return query
-  with element as materialized (
-    select e.ord::int as ord, e.value, jsonb_typeof(e.value) as kind,
-      coalesce(e.value ?| '{object,user}'::text[], false) as is_openfga,
-      regexp_match(case jsonb_typeof(e.value) when 'string' then e.value #>> '{}' end,
+  with given as materialized (
+    select e.ord, e.value, e.part,
+      coalesce(case e.kind
+        when 'string' then
+          e.value #>> '{}' ~ '^[^:#@]+:[^:#@]+#[^:#@]+@[^:#@]+:[^:#@]+(#[^:#@]+)?$'
+        when 'object' then e.value = jsonb_strip_nulls(jsonb_build_object(
+          'resource_type', e.part[1], 'resource_id', e.part[2], p_relation_key, e.part[3],
+          'subject_type', e.part[4], 'subject_id', e.part[5], 'subject_relation', e.part[6]))
+      end
+      and authz._are_names(e.part[1], e.part[2], e.part[3], e.part[4], e.part[5], e.part[6])
+      and octet_length(concat(p_namespace, e.part[1], e.part[2], e.part[3], e.part[4], e.part[5],
+        e.part[6], e.part[6])) <= 2400, false) as is_plain
+    from (
+      select e.ord::int as ord, e.value, k.kind,
+        case k.kind
+          when 'string' then string_to_array(translate(e.value #>> '{}', '#@', '::'), ':')
+          when 'object' then array[e.value ->> 'resource_type', e.value ->> 'resource_id',
+            e.value ->> p_relation_key, e.value ->> 'subject_type', e.value ->> 'subject_id',
+            e.value ->> 'subject_relation']
+        end as part
+      from jsonb_array_elements(p_tuples) with ordinality e (value, ord),
+        jsonb_typeof(e.value) k (kind)
+      offset 0
+    ) e
+  ),
+  element as materialized (
+    select g.ord, c.value, c.kind,
+      coalesce(c.value ?| '{object,user}'::text[], false) as is_openfga,
+      regexp_match(case c.kind when 'string' then left(c.value #>> '{}', 8192) end,
         '^([a-z][a-z0-9_-]*:.+?)#([a-z][a-z0-9_-]*)@([a-z][a-z0-9_-]*:.*)$') as part
-    from jsonb_array_elements(p_tuples) with ordinality e (value, ord)
+    from given g
+    cross join lateral (
+      select jsonb_typeof(g.value) as kind,
+        case
+          when jsonb_typeof(g.value) = 'object' and g.value ? p_relation_key
+            and p_relation_key <> 'relation'
+          then g.value - p_relation_key
+            || jsonb_build_object('relation', g.value -> p_relation_key)
+          else g.value
+        end as value
+    ) c
+    where not g.is_plain
   ),
   entity as materialized (
     select e.*,
-      coalesce(e.part[1], e.value ->> 'object') as object,
+      coalesce(e.part[1], left(e.value ->> 'object', 8192)) as object,
       coalesce(e.part[2], e.value ->> 'relation') as relation,
-      coalesce(e.part[3], e.value ->> 'user') as subject,
+      coalesce(e.part[3], left(e.value ->> 'user', 8192)) as subject,
       case
         when e.is_openfga then e.value #>> '{condition,name}'
         else e.value ->> 'condition'
@@ -162,6 +203,13 @@ begin
         substring(e.subject from ':.*#([a-z][a-z0-9_-]*)$')) as subject_relation
     from entity e
   )
+  select g.ord,
+    row(null, p_namespace, g.part[1], g.part[2], g.part[3], g.part[4], g.part[5], g.part[6], null,
+      null, null, null, null, null)::authz.tuple,
+    null::text
+  from given g
+  where g.is_plain
+  union all
   select n.ord,
     row(
       null::bigint, p_namespace, n.resource_type, authz._nfc(n.resource_id), n.relation,
@@ -169,7 +217,7 @@ begin
       authz._cel_timestamp(n.expires_at), n.condition, n.context,
       nullif(n.resource_id, authz._nfc(n.resource_id)),
       nullif(n.subject_id, authz._nfc(n.subject_id))
-    )::authz.tuples,
+    )::authz.tuple,
     case
       when n.kind not in ('string', 'object') then 'is neither a text nor an object'
       when n.kind = 'string' and n.part is null then
@@ -194,12 +242,14 @@ begin
 end
 $$;
 
-comment on function authz._read_tuples(text, jsonb) is
-'The tuples of a JSON array, each with what is wrong with its form, if anything is.';
+comment on function authz._read_tuples(text, jsonb, text) is
+'The tuples of a JSON array, each with what is wrong with its form, if anything is. Most are plain,
+and read at a glance; the rest is read with care. Questions call the relation of an object by
+another key too.';
 
 create or replace function authz._first_refused(
   p_program text,
-  p_tuples authz.tuples[],
+  p_tuples authz.tuple[],
   out ord int,
   out refusal text
 )
@@ -207,54 +257,35 @@ language plpgsql
 stable
 as $$
 begin
-  if p_program is null then
-    select t.ordinality, 'condition_unknown' into ord, refusal
+  select f.ord, r.refusal into ord, refusal
+  from (
+    select min(t.ordinality) as ord, t.resource_type, t.relation, t.subject_type,
+      t.subject_id = '*' as is_wildcard, t.subject_relation, t.condition_name
     from unnest(p_tuples) with ordinality t
-    where t.condition_name is not null
-    order by t.ordinality
-    limit 1;
-    return;
-  end if;
-
-  execute format(
-    '
-      select t.ordinality, r.refusal
-      from unnest($1) with ordinality t
-      cross join lateral (
-        select case
-          when t.resource_type in (''rbac_role'', ''rbac_permission'')
-            then case when t.condition_name is not null then ''condition_unknown'' end
-          else coalesce(
-            authz_rt.%1$I(t.resource_type, t.relation, t.subject_type, t.subject_id,
-              t.subject_relation, t.condition_name),
-            case
-              when t.condition_name is not null
-                and authz_rt.%1$I(t.resource_type, '''', '''', '''', null, null)
-                  is distinct from ''relation_unknown''
-                then ''condition_unknown''
-            end
-          )
-        end as refusal
-      ) r
-      where r.refusal is not null
-      order by t.ordinality
-      limit 1
-    ', 'm_' || p_program || '_refusal')
-  into ord, refusal
-  using p_tuples;
+    group by t.resource_type, t.relation, t.subject_type, t.subject_id = '*', t.subject_relation,
+      t.condition_name
+  ) f
+  cross join lateral authz._refusal(p_program, f.resource_type, f.relation, f.subject_type,
+    case when f.is_wildcard then '*' else 'x' end, f.subject_relation, f.condition_name)
+    r (refusal)
+  where r.refusal is not null
+  order by f.ord
+  limit 1;
 end
 $$;
 
-comment on function authz._first_refused(text, authz.tuples[]) is
-'The first of many tuples that a program refuses, counted from 1, and the code; nulls if none.';
+comment on function authz._first_refused(text, authz.tuple[]) is
+'The first of many tuples that a program, or the absence of one, refuses, counted from 1, and the
+code; nulls if none.';
 
 create or replace function authz._tuples_of(
   p_namespace text,
   p_field text,
   p_tuples jsonb,
   p_most int,
-  p_code text default 'array_element_invalid'
-) returns setof authz.tuples
+  p_code text default 'array_element_invalid',
+  p_relation_key text default 'relation'
+) returns setof authz.tuple
 language plpgsql
 stable
 as $$
@@ -278,7 +309,7 @@ begin
     min(r.ord) filter (where r.problem is not null) as bad,
     (array_agg(r.problem order by r.ord) filter (where r.problem is not null))[1] as problem
   into v_read
-  from authz._read_tuples(p_namespace, p_tuples) r;
+  from authz._read_tuples(p_namespace, p_tuples, p_relation_key) r;
   if v_read.bad is not null then
     perform authz._fail_element(p_code, p_field, v_read.bad, p_tuples -> (v_read.bad - 1),
       v_read.problem);
@@ -287,14 +318,14 @@ begin
 end
 $$;
 
-comment on function authz._tuples_of(text, text, jsonb, int, text) is
+comment on function authz._tuples_of(text, text, jsonb, int, text, text) is
 'The tuples of a JSON array; raises for the first element that is no tuple.';
 
 create or replace function authz._refuse_any(
   p_program text,
   p_field text,
   p_elements jsonb,
-  p_tuples authz.tuples[],
+  p_tuples authz.tuple[],
   p_code text default null
 ) returns void
 language plpgsql
@@ -302,7 +333,7 @@ stable
 as $$
 declare
   v_bad record := authz._first_refused(p_program, p_tuples);
-  v_tuple authz.tuples;
+  v_tuple authz.tuple;
 begin
   if v_bad.ord is not null then
     v_tuple := p_tuples[v_bad.ord];
@@ -315,47 +346,64 @@ begin
 end
 $$;
 
-comment on function authz._refuse_any(text, text, jsonb, authz.tuples[], text) is
+comment on function authz._refuse_any(text, text, jsonb, authz.tuple[], text) is
 'Raise for the first of many tuples that a program refuses, with its code or the given one.';
 
-create or replace function authz._read_contextual(
-  p_namespace text,
-  p_tuples jsonb,
-  out contextual authz.tuples[],
-  out size int
-)
+create or replace function authz._contextual(p_namespace text, p_tuples jsonb)
+returns authz.tuple[]
 language plpgsql
 stable
 as $$
+declare
+  v_program text := authz._active_program(p_namespace);
+  v_contextual authz.tuple[];
+  v_text text collate "C";
+  v_part text[] collate "C";
+  v_before text[] collate "C";
 begin
   if p_tuples is null or p_tuples in ('null', '[]') then
-    return;
+    return null;
   end if;
-  contextual := array(
+
+  if jsonb_typeof(p_tuples) = 'array' and jsonb_array_length(p_tuples) <= 100
+    and length(p_namespace) <= 100
+  then
+    for v_at in 1 .. jsonb_array_length(p_tuples)
+    loop
+      v_text := p_tuples ->> (v_at - 1);
+      exit when (length(v_text) <= 1000 and v_text ~ ('^[a-z][a-z0-9_-]*:[!"$-9;-?A-~]+'
+        '#[a-z][a-z0-9_-]*@[a-z][a-z0-9_-]*:[!"$-9;-?A-~]+(#[a-z][a-z0-9_-]*)?$')) is not true;
+      v_part := string_to_array(translate(v_text, '#@', '::'), ':');
+      if (v_part[1] = v_before[1] and v_part[3] = v_before[3] and v_part[4] = v_before[4]
+        and v_part[6] is not distinct from v_before[6] and '*' not in (v_part[5], v_before[5]))
+        is not true
+      then
+        exit when authz._refusal(v_program, v_part[1], v_part[3], v_part[4], v_part[5], v_part[6],
+          null) is not null;
+        v_before := v_part;
+      end if;
+      v_contextual[v_at] := row(null, p_namespace, v_part[1], v_part[2], v_part[3], v_part[4],
+        v_part[5], v_part[6], null, null, null, null, null, null)::authz.tuple;
+      if v_at = jsonb_array_length(p_tuples) then
+        return v_contextual;
+      end if;
+    end loop;
+  end if;
+
+  v_contextual := array(
     select t
     from authz._tuples_of(p_namespace, 'contextual_tuples', p_tuples, 100,
       'contextual_tuple_invalid') t
   );
-  size := cardinality(contextual);
-  perform authz._refuse_any(authz._active_program(p_namespace), 'contextual_tuples', p_tuples,
-    contextual, 'contextual_tuple_invalid');
+  perform authz._refuse_any(v_program, 'contextual_tuples', p_tuples, v_contextual,
+    'contextual_tuple_invalid');
+  return v_contextual;
 end
 $$;
 
-comment on function authz._read_contextual(text, jsonb) is
-'Tuples that count for one call only, at most 100, checked as if they were written; nulls if there
-are none. They have no id.';
-
-create or replace function authz._contextual(p_namespace text, p_tuples jsonb)
-returns authz.tuples[]
-language sql
-stable
-as $$
-  select (authz._read_contextual(p_namespace, p_tuples)).contextual
-$$;
-
 comment on function authz._contextual(text, jsonb) is
-'Contextual tuples as an array, null if there are none.';
+'Tuples that count for one call only, at most 100, checked as if they were written; null if there
+are none. They have no id. Texts as most are take the loop, everything else what batches take.';
 
 create or replace function authz._check_context(p_field text, p_context jsonb) returns void
 language plpgsql
@@ -393,58 +441,74 @@ as $$
 declare
   v_namespace text collate "C" := p_namespace;
   v_program text;
-  v_asked authz.tuples[];
+  v_asked authz.tuple[];
   v_group record;
   v_refusal text;
-  v_ids text[];
-  v_unknown text[];
+  v_allowed text[] collate "C";
+  v_unknown text[] collate "C";
 begin
   perform howdah.guard('authz', v_namespace);
   perform authz._check_context('context', p_context);
   v_asked := array(
-    select t from authz._tuples_of(v_namespace, 'checks', authz._as_tuples(p_checks), 1000) t
+    select t
+    from authz._tuples_of(v_namespace, 'checks', p_checks, 1000, p_relation_key => 'permission') t
   );
   v_program := authz._active_program(v_namespace);
 
   for v_group in
     select a.subject_type, a.subject_id, a.subject_relation, a.relation, a.resource_type,
-      array_agg(a.resource_id order by a.ordinality) as ids,
-      array_agg(a.ordinality::int order by a.ordinality) as ords
+      array_agg(a.resource_id) as ids, array_agg(a.ordinality::int) as ords
     from unnest(v_asked) with ordinality a
     group by a.subject_type, a.subject_id, a.subject_relation, a.relation, a.resource_type
   loop
-    v_refusal := case when v_program is not null then authz._refusal(v_namespace,
-      v_group.resource_type, v_group.relation, '', '', null, null) end;
-    v_unknown := '{}';
-
+    v_refusal := authz._refusal(v_program, v_group.resource_type, v_group.relation, '', '', null,
+      null);
     if v_refusal in ('type_unknown', 'relation_unknown') then
       return query select o, null::boolean, v_refusal from unnest(v_group.ords) o;
       continue;
-    elsif v_refusal is null then
-      v_ids := array(
+    end if;
+
+    v_allowed := '{}';
+    v_unknown := '{}';
+    if v_refusal is null then
+      v_allowed := array(
         select f.resource_id
         from authz._dynamic_filter(v_namespace, v_group.subject_type, v_group.subject_id,
-          v_group.subject_relation, v_group.relation, v_group.resource_type, v_group.ids, null) f
+          v_group.subject_relation, v_group.relation, v_group.resource_type, v_group.ids) f
       );
-    else
+    elsif cardinality(v_group.ids) > 8 then
       execute format(
         '
-          select coalesce(array_agg(f.resource_id) filter (where f.allowed), ''{}''),
-            coalesce(array_agg(f.resource_id) filter (where f.allowed is null), ''{}'')
+          select array_agg(f.resource_id) filter (where f.allowed),
+            array_agg(f.resource_id) filter (where f.allowed is null)
           from authz_rt.%I($1, $2, $3, $4, $5, $6, $7, $8) f
         ', 'm_' || v_program || '_filter')
-      into v_ids, v_unknown
+      into v_allowed, v_unknown
       using v_namespace, v_group.subject_type, v_group.subject_id, v_group.subject_relation,
         v_group.relation, v_group.resource_type, v_group.ids, p_context;
+    else
+      select array_agg(c.id) filter (where c.allowed),
+        array_agg(c.id) filter (where c.allowed is null)
+      into v_allowed, v_unknown
+      from (
+        select i.id, authz_rt.check(v_program, v_namespace, v_group.subject_type,
+          v_group.subject_id, v_group.subject_relation, v_group.relation, v_group.resource_type,
+          i.id, p_context) as allowed
+        from unnest(v_group.ids) i (id)
+        offset 0
+      ) c;
     end if;
 
     return query
     select a.ord,
-      case when a.id <> all (v_unknown) then a.id = any (v_ids) end,
-      case when a.id = any (v_unknown) then (authz._unknown_reason(v_namespace,
-        v_group.subject_type, v_group.subject_id, v_group.subject_relation, v_group.relation,
-        v_group.resource_type, a.id, p_context)).code end
-    from unnest(v_group.ids, v_group.ords) a (id, ord);
+      case when not a.is_unknown then a.id in (select i from unnest(v_allowed) i) end,
+      case when a.is_unknown then (authz._unknown_reason(v_namespace, v_group.subject_type,
+        v_group.subject_id, v_group.subject_relation, v_group.relation, v_group.resource_type,
+        a.id, p_context)).code end
+    from (
+      select o.ord, o.id, o.id in (select i from unnest(v_unknown) i) as is_unknown
+      from unnest(v_group.ords, v_group.ids) o (ord, id)
+    ) a;
   end loop;
 end
 $$;
@@ -463,25 +527,3 @@ Returns      one row for each question, in any order: ord, its place counted fro
 Errors       authz.array_element_invalid, batch_too_large, condition_invalid (22023),
              tenant_mismatch (42501)
 Example      select * from authz.check_batch(''["doc:1#read@user:ann"]'', ''acme'') order by ord;';
-
-create or replace function authz._as_tuples(p_checks jsonb) returns jsonb
-language sql
-immutable
-as $$
-  select case jsonb_typeof(p_checks)
-    when 'array' then coalesce((
-      select jsonb_agg(
-        case
-          when jsonb_typeof(c.value) = 'object' and c.value ? 'permission'
-            then c.value - 'permission' || jsonb_build_object('relation', c.value -> 'permission')
-          else c.value
-        end
-        order by c.ord)
-      from jsonb_array_elements(p_checks) with ordinality c (value, ord)
-    ), '[]')
-    else p_checks
-  end
-$$;
-
-comment on function authz._as_tuples(jsonb) is
-'Questions in the form of the tuples that would answer them: a permission is a relation.';

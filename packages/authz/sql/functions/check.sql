@@ -16,11 +16,17 @@ parallel safe
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
+  v_program text;
 begin
-  return coalesce(
-    (select left(a.hash, 12) from authz.active_models a where a.namespace = v_namespace),
-    (select left(a.hash, 12) from authz.active_models a where a.namespace = 'global')
-  );
+  select left(a.hash, 12) into v_program
+  from authz.active_models a
+  where a.namespace = v_namespace;
+  if not found then
+    select left(a.hash, 12) into v_program
+    from authz.active_models a
+    where a.namespace = 'global';
+  end if;
+  return v_program;
 end
 $$;
 
@@ -28,22 +34,20 @@ comment on function authz._active_program(text) is
 'The first digits of the program that answers for a namespace: its own, else that of global.';
 
 create or replace function authz._program_for(p_namespace text, p_resource_type text) returns text
-language plpgsql
+language sql
 stable
 parallel safe
 as $$
-begin
-  return case
+  select case
     when p_resource_type not in ('rbac_role', 'rbac_permission')
       then authz._active_program(p_namespace)
-  end;
-end
+  end
 $$;
 
 comment on function authz._program_for(text, text) is
 'The program to ask about a type; null if the dynamic rule decides.';
 
-create or replace function authz._decider(
+create or replace function authz._default_decider(
   p_namespace text,
   p_resource_type text,
   p_permission text
@@ -54,9 +58,8 @@ parallel safe
 as $$
   select
     case
-      when p_resource_type not in ('rbac_role', 'rbac_permission') then coalesce(
-        (select left(a.hash, 12) from authz.active_models a where a.namespace = p_namespace),
-        (select left(a.hash, 12) from authz.active_models a where a.namespace = 'global')
+      when p_resource_type not in ('rbac_role', 'rbac_permission') then (
+        select left(a.hash, 12) from authz.active_models a where a.namespace = 'global'
       )
     end,
     coalesce(
@@ -78,8 +81,9 @@ as $$
     )
 $$;
 
-comment on function authz._decider(text, text, text) is
-'The program to ask, else (null) the relations by which the dynamic rule grants. Inlined.';
+comment on function authz._default_decider(text, text, text) is
+'Where a namespace has no model of its own, the program to ask, else (null) the relations by which
+the dynamic rule grants. Inlined.';
 
 create or replace function authz._check_permissions(p_permissions text[]) returns void
 language plpgsql
@@ -149,14 +153,18 @@ declare
   v_permission text collate "C" := p_permission;
   v_resource_type text collate "C" := p_resource_type;
   v_resource_id text collate "C" := authz._nfc(p_resource_id);
-  v_contextual authz.tuples[];
+  v_contextual authz.tuple[];
   v_program text;
   v_relations text[] collate "C";
   v_allowed boolean;
 begin
   perform howdah.guard('authz', v_namespace);
-  perform authz._check_names(v_resource_type, v_resource_id, v_permission, v_subject_type,
-    v_subject_id, v_subject_relation);
+  if authz._are_names(v_resource_type, v_resource_id, v_permission, v_subject_type, v_subject_id,
+    v_subject_relation) is not true
+  then
+    perform authz._check_names(v_resource_type, v_resource_id, v_permission, v_subject_type,
+      v_subject_id, v_subject_relation);
+  end if;
   if p_context is not null then
     perform authz._check_context('context', p_context);
   end if;
@@ -164,26 +172,22 @@ begin
     v_contextual := authz._contextual(v_namespace, p_contextual_tuples);
   end if;
 
-  select d.program, d.relations into v_program, v_relations
-  from authz._decider(v_namespace, v_resource_type, v_permission) d;
+  if v_resource_type not in ('rbac_role', 'rbac_permission') then
+    select left(a.hash, 12) into v_program
+    from authz.active_models a
+    where a.namespace = v_namespace;
+  end if;
+  if v_program is null then
+    select d.program, d.relations into v_program, v_relations
+    from authz._default_decider(v_namespace, v_resource_type, v_permission) d;
+  end if;
   if v_program is null then
     return authz._dynamic_holds(v_namespace, v_subject_type, v_subject_id, v_subject_relation,
       v_relations, v_resource_type, v_resource_id, v_contextual);
   end if;
 
-  if v_contextual is null then
-    execute format('select authz_rt.%I($1, $2, $3, $4, $5, $6, $7, $8)',
-      'm_' || v_program || '_check')
-    into v_allowed
-    using v_namespace, v_subject_type, v_subject_id, v_subject_relation, v_permission,
-      v_resource_type, v_resource_id, p_context;
-  else
-    execute format('select authz_rt.%I($1, $2, $3, $4, $5, $6, $7, $8, $9)',
-      'm_' || v_program || '_check_x')
-    into v_allowed
-    using v_namespace, v_subject_type, v_subject_id, v_subject_relation, v_permission,
-      v_resource_type, v_resource_id, p_context, v_contextual;
-  end if;
+  v_allowed := authz_rt.check(v_program, v_namespace, v_subject_type, v_subject_id,
+    v_subject_relation, v_permission, v_resource_type, v_resource_id, p_context, v_contextual);
   if v_allowed is null then
     perform authz._raise_unknown(v_namespace, v_subject_type, v_subject_id, v_subject_relation,
       v_permission, v_resource_type, v_resource_id, p_context, v_contextual);
@@ -268,11 +272,8 @@ begin
 
   foreach v_permission in array v_permissions
   loop
-    execute format('select authz_rt.%I($1, $2, $3, $4, $5, $6, $7, $8)',
-      'm_' || v_program || '_check')
-    into v_allowed
-    using v_namespace, v_subject_type, v_subject_id, null::text, v_permission, v_resource_type,
-      v_resource_id, null::jsonb;
+    v_allowed := authz_rt.check(v_program, v_namespace, v_subject_type, v_subject_id, null,
+      v_permission, v_resource_type, v_resource_id, null);
     if v_allowed = p_stop then
       return p_stop;
     elsif v_allowed is null then

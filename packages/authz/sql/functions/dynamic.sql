@@ -38,7 +38,7 @@ $$;
 comment on function authz._live(text) is
 'The tuples of a namespace that count for dynamic types. Inlined.';
 
-create or replace function authz._live_x(p_namespace text, p_contextual authz.tuples[])
+create or replace function authz._live_x(p_namespace text, p_contextual authz.tuple[])
 returns setof authz.tuples
 language sql
 stable
@@ -56,7 +56,7 @@ as $$
     and (c.expires_at is null or c.expires_at > howdah.now())
 $$;
 
-comment on function authz._live_x(text, authz.tuples[]) is
+comment on function authz._live_x(text, authz.tuple[]) is
 'The tuples of a namespace, and the contextual ones, that count for dynamic types. Inlined.';
 
 create or replace function authz._asked(
@@ -64,8 +64,8 @@ create or replace function authz._asked(
   p_subject_type text,
   p_subject_id text,
   p_subject_relation text,
-  p_contextual authz.tuples[]
-) returns authz.tuples[]
+  p_contextual authz.tuple[]
+) returns authz.tuple[]
 language sql
 immutable
 parallel safe
@@ -73,17 +73,17 @@ as $$
   select case
     when p_subject_relation is null then p_contextual
     else p_contextual || row(null, p_namespace, p_subject_type, p_subject_id, p_subject_relation,
-      p_subject_type, '', null, null, null, null, null, null, null)::authz.tuples
+      p_subject_type, '', null, null, null, null, null, null, null)::authz.tuple
   end
 $$;
 
-comment on function authz._asked(text, text, text, text, authz.tuples[]) is
+comment on function authz._asked(text, text, text, text, authz.tuple[]) is
 'The contextual tuples of a question, with the one that makes its subject a member of a userset.';
 
 create or replace function authz._types(
   p_namespace text,
   p_of text,
-  p_contextual authz.tuples[] default null
+  p_contextual authz.tuple[] default null
 ) returns text[]
 language plpgsql
 stable
@@ -126,14 +126,14 @@ begin
 end
 $$;
 
-comment on function authz._types(text, text, authz.tuples[]) is
+comment on function authz._types(text, text, authz.tuple[]) is
 'The types of all resources, of all subjects, of whatever is a member, or of whatever is a parent:
 one index probe for each type.';
 
 create or replace function authz._has_tuples(
   p_namespace text,
   p_resource_type text,
-  p_contextual authz.tuples[]
+  p_contextual authz.tuple[]
 ) returns boolean
 language plpgsql
 stable
@@ -152,7 +152,7 @@ begin
 end
 $$;
 
-comment on function authz._has_tuples(text, text, authz.tuples[]) is
+comment on function authz._has_tuples(text, text, authz.tuple[]) is
 'Whether anything can be in a resource of the type: of users usually not, which spares walks a look
 at every user that a tuple names.';
 
@@ -161,7 +161,7 @@ create or replace function authz._groups(
   p_subject_type text,
   p_subject_id text,
   p_types text[],
-  p_contextual authz.tuples[] default null
+  p_contextual authz.tuple[] default null
 ) returns table (type text, id text, relation text)
 language plpgsql
 stable
@@ -210,7 +210,7 @@ begin
 end
 $$;
 
-comment on function authz._groups(text, text, text, text[], authz.tuples[]) is
+comment on function authz._groups(text, text, text, text[], authz.tuple[]) is
 'The groups of a subject, and the relation by which it is in each: those of the given types, and
 those through which it is in others.';
 
@@ -222,7 +222,7 @@ create or replace function authz._dynamic_holds(
   p_relations text[],
   p_resource_type text,
   p_resource_id text,
-  p_contextual authz.tuples[] default null
+  p_contextual authz.tuple[] default null
 ) returns boolean
 language plpgsql
 stable
@@ -320,7 +320,7 @@ begin
 end
 $$;
 
-comment on function authz._dynamic_holds(text, text, text, text, text[], text, text, authz.tuples[])
+comment on function authz._dynamic_holds(text, text, text, text, text[], text, text, authz.tuple[])
 is 'Whether a subject has one of the relations, which include all that imply them, on a resource.';
 
 create or replace function authz._dynamic_check(
@@ -331,7 +331,7 @@ create or replace function authz._dynamic_check(
   p_permission text,
   p_resource_type text,
   p_resource_id text,
-  p_contextual authz.tuples[] default null
+  p_contextual authz.tuple[] default null
 ) returns boolean
 language plpgsql
 stable
@@ -344,7 +344,7 @@ begin
 end
 $$;
 
-comment on function authz._dynamic_check(text, text, text, text, text, text, text, authz.tuples[])
+comment on function authz._dynamic_check(text, text, text, text, text, text, text, authz.tuple[])
 is 'Whether a subject has a permission on a resource of a dynamic type.';
 
 create or replace function authz._dynamic_relations(
@@ -354,7 +354,7 @@ create or replace function authz._dynamic_relations(
   p_subject_relation text,
   p_resource_type text,
   p_resource_id text,
-  p_contextual authz.tuples[] default null
+  p_contextual authz.tuple[] default null
 ) returns text[]
 language plpgsql
 stable
@@ -409,7 +409,7 @@ begin
 end
 $$;
 
-comment on function authz._dynamic_relations(text, text, text, text, text, text, authz.tuples[])
+comment on function authz._dynamic_relations(text, text, text, text, text, text, authz.tuple[])
 is 'All relations that a subject has, itself or through groups, on a resource or its containers.';
 
 create or replace function authz._reach(
@@ -419,7 +419,7 @@ create or replace function authz._reach(
   p_relations text[],
   p_resource_type text,
   p_most bigint,
-  p_contextual authz.tuples[] default null
+  p_contextual authz.tuple[] default null
 ) returns table (type text, id text)
 language plpgsql
 stable
@@ -485,7 +485,7 @@ begin
 end
 $$;
 
-comment on function authz._reach(text, text, text, text[], text, bigint, authz.tuples[]) is
+comment on function authz._reach(text, text, text, text[], text, bigint, authz.tuple[]) is
 'What a subject has one of the relations on: resources of a type, and containers of any type, with
 all that is in them; no more than p_most.';
 
@@ -498,24 +498,21 @@ create or replace function authz._dynamic_objects(
   p_resource_type text,
   p_contextual authz.tuples[] default null
 ) returns table (resource_id text)
-language plpgsql
+language sql
 stable
 parallel safe
 rows 500
 as $$
-begin
-  return query
   select r.id
   from authz._reach(p_namespace, p_subject_type,
     case when p_subject_relation is null then p_subject_id else '' end,
     authz._implied_by(p_namespace, p_resource_type, p_permission), p_resource_type, null,
     authz._asked(p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_contextual)) r
-  where r.type = p_resource_type;
-end
+  where r.type = p_resource_type
 $$;
 
-comment on function authz._dynamic_objects(text, text, text, text, text, text, authz.tuples[]) is
-'All resources of a dynamic type on which a subject has a permission.';
+comment on function authz._dynamic_objects(text, text, text, text, text, text, authz.tuple[]) is
+'All resources of a dynamic type on which a subject has a permission. Inlined.';
 
 create or replace function authz._dynamic_filter(
   p_namespace text,
@@ -525,7 +522,7 @@ create or replace function authz._dynamic_filter(
   p_permission text,
   p_resource_type text,
   p_resource_ids text[],
-  p_contextual authz.tuples[] default null
+  p_contextual authz.tuple[] default null
 ) returns table (resource_id text)
 language plpgsql
 stable
@@ -617,7 +614,7 @@ end
 $$;
 
 comment on function authz._dynamic_filter(
-  text, text, text, text, text, text, text[], authz.tuples[]
+  text, text, text, text, text, text, text[], authz.tuple[]
 ) is
 'Those of the resources of a dynamic type on which a subject has a permission.';
 
@@ -628,7 +625,7 @@ create or replace function authz._dynamic_subjects(
   p_permission text,
   p_subject_type text,
   p_subject_relation text,
-  p_contextual authz.tuples[] default null
+  p_contextual authz.tuple[] default null
 ) returns table (subject_type text, subject_id text)
 language plpgsql
 stable
@@ -715,7 +712,7 @@ begin
 end
 $$;
 
-comment on function authz._dynamic_subjects(text, text, text, text, text, text, authz.tuples[]) is
+comment on function authz._dynamic_subjects(text, text, text, text, text, text, authz.tuple[]) is
 'All subjects that have a permission on a resource of a dynamic type and have no members themselves;
 with p_subject_relation all objects whose usersets of that relation have it.';
 

@@ -2,7 +2,7 @@
 --
 -- A second evaluator, which shares nothing with compiled programs but the functions of conditions:
 -- it reads the stored model and follows its rules as they are written. It is slow and meant to be
--- read. It walks with a stack of its own, so that depth costs no stack of the server's, and gives
+-- read; only what might grant after a denial is tried on the program. It walks with a stack of its own, so that depth costs no stack of the server's, and gives
 -- up after 10,000 nodes: the value of what it left out is unknown.
 --
 -- A node is { "operator", "value": "true" | "false" | "unknown" | "cycle", "children"?: [node] }.
@@ -188,7 +188,7 @@ create or replace function authz._evaluated_tuples(
   p_subject_relation text,
   p_to_relation text,
   p_hops int,
-  p_contextual authz.tuples[],
+  p_contextual authz.tuple[],
   p_most int,
   p_program text,
   p_conditions jsonb,
@@ -272,7 +272,7 @@ end
 $$;
 
 comment on function authz._evaluated_tuples(
-  text, text, text, text, jsonb, text, text, text, text, int, authz.tuples[], int, text, jsonb,
+  text, text, text, text, jsonb, text, text, text, text, int, authz.tuple[], int, text, jsonb,
   jsonb, jsonb
 ) is
 'The nodes of the tuples that a rule looks at: those of the subject itself, and those that lead to a
@@ -291,7 +291,7 @@ create or replace function authz._evaluate(
   p_resource_type text,
   p_resource_id text,
   p_context jsonb,
-  p_contextual authz.tuples[],
+  p_contextual authz.tuple[],
   p_most int,
   out value text,
   out tree jsonb,
@@ -535,7 +535,7 @@ end
 $$;
 
 comment on function authz._evaluate(
-  jsonb, text, jsonb, int, text, text, text, text, text, text, text, jsonb, authz.tuples[], int
+  jsonb, text, jsonb, int, text, text, text, text, text, text, text, jsonb, authz.tuple[], int
 ) is
 'Evaluate a model''s rules as they are written: T, F, U (unknown) or C (false because of a cycle),
 the tree, up to five sets of tuples that might grant, and the conditions that are unknown. A node is
@@ -556,6 +556,26 @@ $$;
 
 comment on function authz._value_name(text) is 'A value of the evaluator as its readers see it.';
 
+create or replace function authz._via(p_nodes jsonb, p_key text) returns jsonb
+language plpgsql
+immutable
+as $$
+declare
+  v_node jsonb := p_nodes -> p_key;
+  v_via jsonb := '[]';
+begin
+  while v_node ? 'tuple' loop
+    v_via := jsonb_build_array(v_node -> 'tuple') || v_via;
+    v_node := p_nodes -> (v_node ->> 'from');
+  end loop;
+  return v_via;
+end
+$$;
+
+comment on function authz._via(jsonb, text) is
+'The tuples by which a node was reached, from the first one: each node knows its last tuple, and the
+node that this came from.';
+
 create or replace function authz._dynamic_tree(
   p_namespace text,
   p_subject_type text,
@@ -564,7 +584,7 @@ create or replace function authz._dynamic_tree(
   p_permission text,
   p_resource_type text,
   p_resource_id text,
-  p_contextual authz.tuples[],
+  p_contextual authz.tuple[],
   out tree jsonb,
   out missing jsonb
 )
@@ -581,6 +601,7 @@ declare
   v_implied text[];
   v_resources jsonb := '{}';
   v_groups jsonb := '{}';
+  v_depth int := 0;
   v_new jsonb;
 begin
   with recursive implied(permission) as (
@@ -596,12 +617,12 @@ begin
   from implied i;
 
   v_new := jsonb_build_object(concat(v_resource_type, ':', v_resource_id), jsonb_build_object(
-    'type', v_resource_type, 'id', v_resource_id, 'via', '[]'::jsonb));
+    'type', v_resource_type, 'id', v_resource_id));
   while v_new is not null loop
     v_resources := v_resources || v_new;
     select jsonb_object_agg(concat(t.subject_type, ':', t.subject_id), jsonb_build_object(
-      'type', t.subject_type, 'id', t.subject_id,
-      'via', n.value -> 'via' || authz._tuple_node(row(t.*)::authz.tuples)))
+      'type', t.subject_type, 'id', t.subject_id, 'from', n.key,
+      'tuple', authz._tuple_node(row(t.*)::authz.tuples)))
     into v_new
     from jsonb_each(v_new) n
     cross join lateral (
@@ -626,7 +647,7 @@ begin
   if p_subject_relation is null then
     select jsonb_object_agg(concat(t.resource_type, ':', t.resource_id, '#', t.relation),
       jsonb_build_object('type', t.resource_type, 'id', t.resource_id, 'relation', t.relation,
-        'via', jsonb_build_array(authz._tuple_node(row(t.*)::authz.tuples))))
+        'depth', v_depth, 'tuple', authz._tuple_node(row(t.*)::authz.tuples)))
     into v_new
     from (
       select s.*
@@ -648,13 +669,14 @@ begin
     v_new := jsonb_build_object(
       concat(v_subject_type, ':', v_subject_id, '#', p_subject_relation),
       jsonb_build_object('type', v_subject_type, 'id', v_subject_id,
-        'relation', p_subject_relation, 'via', '[]'::jsonb));
+        'relation', p_subject_relation, 'depth', v_depth));
   end if;
   while v_new is not null loop
     v_groups := v_groups || v_new;
+    v_depth := v_depth + 1;
     select jsonb_object_agg(concat(t.resource_type, ':', t.resource_id, '#member'),
       jsonb_build_object('type', t.resource_type, 'id', t.resource_id, 'relation', 'member',
-        'via', n.value -> 'via' || authz._tuple_node(row(t.*)::authz.tuples)))
+        'depth', v_depth, 'from', n.key, 'tuple', authz._tuple_node(row(t.*)::authz.tuples)))
     into v_new
     from jsonb_each(v_new) n
     cross join lateral (
@@ -679,13 +701,13 @@ begin
 
   if p_subject_relation is null then
     v_groups := v_groups || jsonb_build_object(concat(v_subject_type, ':', v_subject_id),
-      jsonb_build_object('type', v_subject_type, 'id', v_subject_id, 'via', '[]'::jsonb));
+      jsonb_build_object('type', v_subject_type, 'id', v_subject_id, 'depth', -1));
   end if;
   with granting as materialized (
     select distinct on (r.key, t.id, authz._tuple_node(row(t.*)::authz.tuples)) r.key as object,
       authz._tuple_node(row(t.*)::authz.tuples) || jsonb_build_object('value', 'true')
-        || case g.value -> 'via' when '[]' then '{}'
-          else jsonb_build_object('via', g.value -> 'via') end as node
+        || case when g.value ? 'tuple' then jsonb_build_object('via', authz._via(v_groups, g.key))
+          else '{}' end as node
     from jsonb_each(v_resources) r
     cross join jsonb_each(v_groups) g
     cross join lateral (
@@ -710,10 +732,10 @@ begin
       and (t.expires_at is null or t.expires_at > howdah.now())
       and t.condition_name is null
     order by r.key, t.id, authz._tuple_node(row(t.*)::authz.tuples),
-      jsonb_array_length(g.value -> 'via')
+      (g.value -> 'depth')::int
   ),
   resource as (
-    select r.value -> 'via' as via, r.key as object, (
+    select authz._via(v_resources, r.key) as via, r.key as object, (
       select jsonb_agg(g.node order by g.node ->> 'tuple')
       from granting g
       where g.object = r.key
@@ -761,7 +783,7 @@ end
 $$;
 
 comment on function authz._dynamic_tree(
-  text, text, text, text, text, text, text, authz.tuples[]
+  text, text, text, text, text, text, text, authz.tuple[]
 ) is
 'The tree of the dynamic rule: the resource and all that it is in, level by level, with the tuples
 that grant, and for a denial the tuples that would.';
@@ -775,7 +797,7 @@ create or replace function authz._explain(
   p_resource_type text,
   p_resource_id text,
   p_context jsonb default null,
-  p_contextual authz.tuples[] default null
+  p_contextual authz.tuple[] default null
 ) returns jsonb
 language plpgsql
 stable
@@ -787,6 +809,7 @@ declare
   v_result record;
   v_missing jsonb := '[]';
   v_set jsonb;
+  v_is_enough boolean;
 begin
   if not authz._answers_by_model(p_namespace, p_resource_type, p_permission) then
     v_result := authz._dynamic_tree(p_namespace, p_subject_type, p_subject_id, p_subject_relation,
@@ -802,11 +825,14 @@ begin
     for v_set in
       select s from jsonb_array_elements(v_result.missing) s
     loop
-      if (authz._evaluate_active(p_namespace, p_subject_type, p_subject_id, p_subject_relation,
-          p_permission, p_resource_type, p_resource_id, p_context,
-          p_contextual || array(
-            select t from authz._tuples_of(p_namespace, 'missing', v_set, 1000) t
-          ))).value = 'T'
+      execute format('select authz_rt.%I($1, $2, $3, $4, $5, $6, $7, $8, $9)',
+        'm_' || authz._active_program(p_namespace) || '_check_x')
+      into v_is_enough
+      using p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_permission,
+        p_resource_type, p_resource_id, p_context, p_contextual || array(
+          select t from authz._tuples_of(p_namespace, 'missing', v_set, 1000) t
+        );
+      if v_is_enough
       then
         v_missing := v_missing || jsonb_build_array(v_set);
       end if;
@@ -821,9 +847,10 @@ end
 $$;
 
 comment on function authz._explain(
-  text, text, text, text, text, text, text, jsonb, authz.tuples[]
+  text, text, text, text, text, text, text, jsonb, authz.tuple[]
 ) is
-'explain_json for names that have been checked. Every set of missing tuples has been tried.';
+'explain_json for names that have been checked. The program has been
+asked about every set of missing tuples.';
 
 create or replace function authz._answers_by_model(
   p_namespace text,
@@ -834,15 +861,14 @@ language plpgsql
 stable
 as $$
 declare
+  v_program text := authz._program_for(p_namespace, p_resource_type);
   v_refusal text;
 begin
-  if p_resource_type in ('rbac_role', 'rbac_permission')
-    or authz._active_program(p_namespace) is null
-  then
+  if v_program is null then
     return false;
   end if;
 
-  v_refusal := authz._refusal(p_namespace, p_resource_type, p_relation, '', '', null, null);
+  v_refusal := authz._refusal(v_program, p_resource_type, p_relation, '', '', null, null);
   if v_refusal in ('type_unknown', 'relation_unknown') then
     perform howdah.fail('authz', v_refusal,
       authz._refusal_message(v_refusal, p_resource_type, p_relation, '', '', null, null), '22023',
@@ -866,7 +892,7 @@ create or replace function authz._evaluate_active(
   p_resource_type text,
   p_resource_id text,
   p_context jsonb,
-  p_contextual authz.tuples[],
+  p_contextual authz.tuple[],
   out value text,
   out tree jsonb,
   out missing jsonb,
@@ -892,7 +918,7 @@ end
 $$;
 
 comment on function authz._evaluate_active(
-  text, text, text, text, text, text, text, jsonb, authz.tuples[]
+  text, text, text, text, text, text, text, jsonb, authz.tuple[]
 ) is
 '_evaluate with the model that the namespace answers by.';
 
@@ -905,7 +931,7 @@ create or replace function authz._unknown_reason(
   p_resource_type text,
   p_resource_id text,
   p_context jsonb,
-  p_contextual authz.tuples[] default null,
+  p_contextual authz.tuple[] default null,
   out code text,
   out conditions text,
   out missing text[],
@@ -942,7 +968,7 @@ end
 $$;
 
 comment on function authz._unknown_reason(
-  text, text, text, text, text, text, text, jsonb, authz.tuples[]
+  text, text, text, text, text, text, text, jsonb, authz.tuple[]
 ) is
 'Why a check has no answer: the error''s code, and what conditions lack. Takes what check takes.';
 
@@ -955,7 +981,7 @@ create or replace function authz._raise_unknown(
   p_resource_type text,
   p_resource_id text,
   p_context jsonb,
-  p_contextual authz.tuples[] default null
+  p_contextual authz.tuple[] default null
 ) returns void
 language plpgsql
 stable
@@ -990,7 +1016,7 @@ end
 $$;
 
 comment on function authz._raise_unknown(
-  text, text, text, text, text, text, text, jsonb, authz.tuples[]
+  text, text, text, text, text, text, text, jsonb, authz.tuple[]
 ) is
 'Raise why a check has no answer: condition_context_missing, condition_invalid or
 resolution_too_complex. Takes what check takes.';

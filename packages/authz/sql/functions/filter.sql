@@ -54,18 +54,15 @@ begin
       using v_namespace, v_subject_type, v_subject_id, null::text, v_permission, v_resource_type,
         v_resource_ids, null::jsonb;
     else
-      execute format(
-        $query$
-          select array_agg(c.id) filter (where c.allowed),
-            min(c.id) filter (where c.allowed is null)
-          from (
-            select r.id, authz_rt.%I($1, $2, $3, $4, $5, $6, r.id, $8) as allowed
-            from unnest($7) r (id)
-          ) c
-        $query$, 'm_' || v_program || '_check')
+      select array_agg(c.id) filter (where c.allowed),
+        min(c.id collate "C") filter (where c.allowed is null)
       into v_allowed, v_unknown
-      using v_namespace, v_subject_type, v_subject_id, null::text, v_permission, v_resource_type,
-        v_resource_ids, null::jsonb;
+      from (
+        select r.id, authz_rt.check(v_program, v_namespace, v_subject_type, v_subject_id, null,
+          v_permission, v_resource_type, r.id, null) as allowed
+        from unnest(v_resource_ids) r (id)
+        offset 0
+      ) c;
     end if;
     if v_unknown is not null then
       perform authz._raise_unknown(v_namespace, v_subject_type, v_subject_id, null, v_permission,

@@ -65,7 +65,7 @@ create or replace function authz._raise_unknown_id(
   p_resource_type text,
   p_resource_id text,
   p_context jsonb,
-  p_contextual authz.tuples[]
+  p_contextual authz.tuple[]
 ) returns text
 language plpgsql
 stable
@@ -79,7 +79,7 @@ end
 $$;
 
 comment on function authz._raise_unknown_id(
-  text, text, text, text, text, text, text, jsonb, authz.tuples[]
+  text, text, text, text, text, text, text, jsonb, authz.tuple[]
 ) is
 'Raise why a list cannot decide about an id, in the place of that id.';
 
@@ -91,7 +91,7 @@ create or replace function authz._objects(
   p_permission text,
   p_resource_type text,
   p_context jsonb default null,
-  p_contextual authz.tuples[] default null
+  p_contextual authz.tuple[] default null
 ) returns table (resource_id text, allowed boolean)
 language plpgsql
 stable
@@ -121,7 +121,7 @@ end
 $$;
 
 comment on function authz._objects(
-  text, text, text, text, text, text, jsonb, authz.tuples[]
+  text, text, text, text, text, text, jsonb, authz.tuple[]
 ) is
 'The resources on which a subject has a permission, by the rule that decides about their type.';
 
@@ -133,7 +133,7 @@ create or replace function authz._subjects(
   p_subject_type text,
   p_subject_relation text,
   p_context jsonb default null,
-  p_contextual authz.tuples[] default null
+  p_contextual authz.tuple[] default null
 ) returns table (subject_type text, subject_id text, allowed boolean)
 language plpgsql
 stable
@@ -177,7 +177,7 @@ end
 $$;
 
 comment on function authz._subjects(
-  text, text, text, text, text, text, jsonb, authz.tuples[]
+  text, text, text, text, text, text, jsonb, authz.tuple[]
 ) is
 'The subjects that have a permission on a resource, by the rule that decides about its type.';
 
@@ -271,7 +271,7 @@ declare
   v_subject_relation text collate "C" := p_subject_relation;
   v_permission text collate "C" := p_permission;
   v_resource_type text collate "C" := p_resource_type;
-  v_contextual authz.tuples[];
+  v_contextual authz.tuple[];
 begin
   perform howdah.guard('authz', v_namespace);
   perform authz._check_names(v_resource_type, 'any', v_permission, v_subject_type, v_subject_id,
@@ -338,7 +338,7 @@ declare
   v_subject_relation text collate "C" := p_subject_relation;
   v_cursor_type text collate "C" := coalesce(p_cursor_type, p_subject_type, '');
   v_cursor_id text collate "C" := coalesce(authz._nfc(p_cursor_id), '');
-  v_contextual authz.tuples[];
+  v_contextual authz.tuple[];
 begin
   perform howdah.guard('authz', v_namespace);
   perform authz._check_names(v_resource_type, v_resource_id, v_permission,

@@ -91,7 +91,7 @@ declare
   v_common jsonb := '[]';
   v_tests jsonb := p_tests;
   v_given jsonb;
-  v_tuples authz.tuples[];
+  v_tuples authz.tuple[];
   v_test jsonb;
   v_ord bigint;
   v_asked record;
@@ -211,7 +211,7 @@ create or replace function authz._test_check(
   p_relation text,
   p_object text,
   p_context jsonb,
-  p_tuples authz.tuples[]
+  p_tuples authz.tuple[]
 ) returns boolean
 language plpgsql
 stable
@@ -230,7 +230,7 @@ begin
 end
 $$;
 
-comment on function authz._test_check(text, text, text, text, jsonb, authz.tuples[]) is
+comment on function authz._test_check(text, text, text, text, jsonb, authz.tuple[]) is
 'Whether a test''s tuples allow what is asked, null if that is unknown.';
 
 create or replace function authz._test_objects(
@@ -239,7 +239,7 @@ create or replace function authz._test_objects(
   p_relation text,
   p_type text,
   p_context jsonb,
-  p_tuples authz.tuples[]
+  p_tuples authz.tuple[]
 ) returns jsonb
 language plpgsql
 stable
@@ -261,7 +261,7 @@ begin
 end
 $$;
 
-comment on function authz._test_objects(text, text, text, text, jsonb, authz.tuples[]) is
+comment on function authz._test_objects(text, text, text, text, jsonb, authz.tuple[]) is
 'The objects of a type that a test''s tuples allow.';
 
 create or replace function authz._test_subjects(
@@ -270,7 +270,7 @@ create or replace function authz._test_subjects(
   p_relation text,
   p_object text,
   p_context jsonb,
-  p_tuples authz.tuples[]
+  p_tuples authz.tuple[]
 ) returns jsonb
 language plpgsql
 stable
@@ -302,5 +302,5 @@ begin
 end
 $$;
 
-comment on function authz._test_subjects(text, jsonb, text, text, jsonb, authz.tuples[]) is
+comment on function authz._test_subjects(text, jsonb, text, text, jsonb, authz.tuple[]) is
 'The subjects of the types of a filter whom a test''s tuples allow.';

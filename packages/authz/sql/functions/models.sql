@@ -7,7 +7,7 @@
 -- namespace global has the row for those that have none of their own.
 
 create or replace function authz._refusal(
-  p_namespace text,
+  p_program text,
   p_resource_type text,
   p_relation text,
   p_subject_type text,
@@ -19,21 +19,14 @@ language plpgsql
 stable
 as $$
 declare
-  v_program text;
   v_refusal text;
 begin
-  if p_resource_type <> all ('{rbac_role,rbac_permission}') then
-    v_program := authz._active_program(p_namespace);
+  if p_program is not null then
+    v_refusal := authz_rt.refusal(p_program, p_resource_type, p_relation, p_subject_type,
+      p_subject_id, p_subject_relation, p_condition);
   end if;
-  if v_program is not null then
-    execute format('select authz_rt.%I($1, $2, $3, $4, $5, $6)', 'm_' || v_program || '_refusal')
-    into v_refusal
-    using p_resource_type, p_relation, p_subject_type, p_subject_id, p_subject_relation,
-      p_condition;
-  end if;
-
   if v_refusal is null and p_condition is not null
-    and (v_program is null or not authz._is_modelled(p_namespace, p_resource_type))
+    and not authz._defines(p_program, p_resource_type)
   then
     return 'condition_unknown';
   end if;
@@ -42,7 +35,22 @@ end
 $$;
 
 comment on function authz._refusal(text, text, text, text, text, text, text) is
-'The code with which the active model refuses a tuple of that form, or null if it may be written.';
+'The code with which a program, or the absence of one, refuses a tuple of that form; null if it may
+be written.';
+
+create or replace function authz._defines(p_program text, p_resource_type text) returns boolean
+language plpgsql
+stable
+as $$
+begin
+  return p_program is not null and authz_rt.refusal(p_program, p_resource_type, '', '', '', null,
+    null) is not distinct from 'relation_unknown';
+end
+$$;
+
+comment on function authz._defines(text, text) is
+'Whether a program''s model defines the type: no relation is named by the empty text, so a program
+that knows the type refuses it as relation_unknown.';
 
 create or replace function authz._refuse_invalid(
   p_namespace text,
@@ -57,8 +65,8 @@ language plpgsql
 stable
 as $$
 declare
-  v_refusal text := authz._refusal(p_namespace, p_resource_type, p_relation, p_subject_type,
-    p_subject_id, p_subject_relation, p_condition);
+  v_refusal text := authz._refusal(authz._active_program(p_namespace), p_resource_type, p_relation,
+    p_subject_type, p_subject_id, p_subject_relation, p_condition);
 begin
   if v_refusal is not null then
     perform howdah.fail('authz', v_refusal,
@@ -118,25 +126,13 @@ returns boolean
 language plpgsql
 stable
 as $$
-declare
-  v_program text;
-  v_refusal text;
 begin
-  if p_resource_type <> all ('{rbac_role,rbac_permission}') then
-    v_program := authz._active_program(p_namespace);
-  end if;
-  if v_program is not null then
-    execute format('select authz_rt.%I($1, $2, $3, $4, $5, $6)', 'm_' || v_program || '_refusal')
-    into v_refusal
-    using p_resource_type, '', '', '', null::text, null::text;
-  end if;
-  return v_refusal is not distinct from 'relation_unknown';
+  return authz._defines(authz._active_program(p_namespace), p_resource_type);
 end
 $$;
 
 comment on function authz._is_modelled(text, text) is
-'Whether the active model of the namespace, or of global, defines the type: no relation is named by
-the empty text, so a program that knows the type refuses it as relation_unknown.';
+'Whether the active model of the namespace, or of global, defines the type.';
 
 create or replace function authz.model_hash(p_model jsonb, p_options jsonb default '{}')
 returns text
@@ -325,6 +321,7 @@ begin
     perform authz._drop_functions(v_hash);
     v_count := v_count + 1;
   end loop;
+  perform authz._refresh_dispatch();
   return v_count;
 end
 $$;
@@ -534,6 +531,7 @@ begin
   values (v_namespace, v_model.id, v_program)
   on conflict (namespace) do update
   set model_id = excluded.model_id, hash = excluded.hash, activated_at = excluded.activated_at;
+  perform authz._refresh_dispatch();
   insert into authz.audit_events (event_type, actor_id, request_id, reason, on_behalf_of,
     current_user_name, namespace, detail)
   select 'model_activated', a.actor ->> 'actor_id', a.actor ->> 'request_id', a.actor ->> 'reason',
@@ -679,11 +677,12 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
+  v_program text := authz._active_program(v_namespace);
 begin
   perform howdah.guard('authz', v_namespace);
   return query
   with forms as materialized (
-    select f.*, authz._refusal(v_namespace, f.resource_type, f.relation, f.subject_type,
+    select f.*, authz._refusal(v_program, f.resource_type, f.relation, f.subject_type,
       case when f.is_wildcard then '*' else 'x' end, f.subject_relation, f.condition_name) as code
     from (
       select distinct t.resource_type, t.relation, t.subject_type,

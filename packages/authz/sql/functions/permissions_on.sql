@@ -27,14 +27,12 @@ begin
   perform authz._check_context('context', p_context);
 
   if authz._is_modelled(v_namespace, v_resource_type) then
-    return query execute format(
-      '
-        select r.name
-        from authz._relations($1, $6) r (name)
-        where authz_rt.%I($1, $2, $3, null, r.name, $6, $4, $5)
-        order by r.name collate "C"
-      ', 'm_' || authz._active_program(v_namespace) || '_check')
-    using v_namespace, v_subject_type, v_subject_id, v_resource_id, p_context, v_resource_type;
+    return query
+    select r.name
+    from authz._relations(v_namespace, v_resource_type) r (name)
+    where authz_rt.check(authz._active_program(v_namespace), v_namespace, v_subject_type,
+      v_subject_id, null, r.name, v_resource_type, v_resource_id, p_context)
+    order by r.name collate "C";
     return;
   end if;
   if v_resource_type not in ('rbac_role', 'rbac_permission') then

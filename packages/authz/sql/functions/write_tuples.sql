@@ -21,8 +21,8 @@ declare
   v_namespace text collate "C" := p_namespace;
   v_given jsonb := coalesce(nullif(p_writes, 'null'), '[]');
   v_given_deletes jsonb := coalesce(nullif(p_deletes, 'null'), '[]');
-  v_writes authz.tuples[];
-  v_deletes authz.tuples[];
+  v_writes authz.tuple[];
+  v_deletes authz.tuple[];
   v_has_edges boolean;
   v_ids bigint[];
   v_gone int[];
@@ -154,7 +154,7 @@ comment on function authz._check_choice(text, text, text[]) is
 
 create or replace function authz._refuse_twice(
   p_elements jsonb,
-  p_tuples authz.tuples[],
+  p_tuples authz.tuple[],
   p_writes int
 ) returns void
 language plpgsql
@@ -185,10 +185,10 @@ begin
 end
 $$;
 
-comment on function authz._refuse_twice(jsonb, authz.tuples[], int) is
+comment on function authz._refuse_twice(jsonb, authz.tuple[], int) is
 'Refuse a batch that names one tuple twice: what should become of it would be a matter of luck.';
 
-create or replace function authz._refuse_expired(p_tuples authz.tuples[])
+create or replace function authz._refuse_expired(p_tuples authz.tuple[])
 returns void
 language plpgsql
 stable
@@ -212,7 +212,7 @@ begin
 end
 $$;
 
-comment on function authz._refuse_expired(authz.tuples[]) is
+comment on function authz._refuse_expired(authz.tuple[]) is
 'Refuse a batch with a tuple whose expiry has passed.';
 
 create or replace function authz._fail_missing(p_gone int[], p_count int)
@@ -236,7 +236,7 @@ comment on function authz._fail_missing(int[], int) is
 
 create or replace function authz._fail_duplicate(
   p_namespace text,
-  p_tuples authz.tuples[],
+  p_tuples authz.tuple[],
   p_written bigint[]
 ) returns void
 language plpgsql
@@ -266,5 +266,5 @@ begin
 end
 $$;
 
-comment on function authz._fail_duplicate(text, authz.tuples[], bigint[]) is
+comment on function authz._fail_duplicate(text, authz.tuple[], bigint[]) is
 'Refuse a batch for the first tuple to write that was there.';

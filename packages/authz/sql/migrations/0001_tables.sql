@@ -203,3 +203,22 @@ create type authz.permission_path as (
   via_membership text,
   path_chain text[]
 );
+
+-- A tuple that is no row of the table: it counts for one call only. It has the same columns, but
+-- none of the table's rules, which a server copies each time it takes an array of rows apart.
+create type authz.tuple as (
+  id bigint,
+  namespace text collate "C",
+  resource_type text collate "C",
+  resource_id text collate "C",
+  relation text collate "C",
+  subject_type text collate "C",
+  subject_id text collate "C",
+  subject_relation text collate "C",
+  created_at timestamptz,
+  expires_at timestamptz,
+  condition_name text collate "C",
+  condition_context jsonb,
+  resource_id_raw text collate "C",
+  subject_id_raw text collate "C"
+);

@@ -58,7 +58,7 @@ export const parameters: Record<NodeFunction, readonly string[]> = {
 };
 
 /** The parameter that contextual variants have at the end. */
-export const contextualParameter = "p_contextual authz.tuples[]";
+export const contextualParameter = "p_contextual authz.tuple[]";
 
 /** A call of a node's function. What is not given is passed on from the caller's own parameters. */
 export function call(

@@ -1,6 +1,6 @@
 create function authz_rt.m_2088dd14e0c8_r1_check_x(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
-  p_resource_id text, p_context jsonb, p_contextual authz.tuples[]
+  p_resource_id text, p_context jsonb, p_contextual authz.tuple[]
 ) returns boolean
 language plpgsql stable parallel safe as $$
 begin
@@ -30,7 +30,7 @@ $$;
 
 create function authz_rt.m_2088dd14e0c8_r1_objects_x(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
-  p_context jsonb, p_contextual authz.tuples[]
+  p_context jsonb, p_contextual authz.tuple[]
 ) returns table (resource_id text, allowed boolean)
 language plpgsql stable parallel safe as $$
 begin
@@ -61,7 +61,7 @@ $$;
 
 create function authz_rt.m_2088dd14e0c8_r2_check_x(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
-  p_resource_id text, p_context jsonb, p_contextual authz.tuples[]
+  p_resource_id text, p_context jsonb, p_contextual authz.tuple[]
 ) returns boolean
 language plpgsql stable parallel safe as $$
 declare
@@ -158,7 +158,7 @@ $$;
 
 create function authz_rt.m_2088dd14e0c8_r2_filter_x(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
-  p_resource_ids text[], p_context jsonb, p_contextual authz.tuples[]
+  p_resource_ids text[], p_context jsonb, p_contextual authz.tuple[]
 ) returns table (resource_id text, allowed boolean)
 language plpgsql stable parallel safe as $$
 begin
@@ -225,7 +225,7 @@ $$;
 
 create function authz_rt.m_2088dd14e0c8_r2_objects_x(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
-  p_context jsonb, p_contextual authz.tuples[]
+  p_context jsonb, p_contextual authz.tuple[]
 ) returns table (resource_id text, allowed boolean)
 language plpgsql stable parallel safe as $$
 begin
@@ -279,7 +279,7 @@ $$;
 create function authz_rt.m_2088dd14e0c8_check_x(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
   p_relation text, p_resource_type text, p_resource_id text, p_context jsonb,
-  p_contextual authz.tuples[]
+  p_contextual authz.tuple[]
 ) returns boolean
 language plpgsql stable parallel safe as $$
 begin
@@ -314,7 +314,7 @@ $$;
 
 create function authz_rt.m_2088dd14e0c8_objects_x(
   p_namespace text, p_subject_type text, p_subject_id text, p_subject_relation text,
-  p_relation text, p_resource_type text, p_context jsonb, p_contextual authz.tuples[]
+  p_relation text, p_resource_type text, p_context jsonb, p_contextual authz.tuple[]
 ) returns table (resource_id text, allowed boolean)
 language plpgsql stable parallel safe as $$
 begin

@@ -84,7 +84,7 @@ export async function differences(db: Queryable, prefix: string, { model, worlds
     const answered = await db.query<{ answer: A }>(
       `with w as materialized (
          select w.world, w.namespace, w.context,
-           array(select t from jsonb_populate_recordset(null::authz.tuples, w.contextual) t) as contextual
+           array(select t from jsonb_populate_recordset(null::authz.tuple, w.contextual) t) as contextual
          from jsonb_to_recordset($1) as w(world int, namespace text collate "C", context jsonb, contextual jsonb)
        ), q as materialized (
          select *
