@@ -498,21 +498,24 @@ create or replace function authz._dynamic_objects(
   p_resource_type text,
   p_contextual authz.tuple[] default null
 ) returns table (resource_id text)
-language sql
+language plpgsql
 stable
 parallel safe
 rows 500
 as $$
+begin
+  return query
   select r.id
   from authz._reach(p_namespace, p_subject_type,
     case when p_subject_relation is null then p_subject_id else '' end,
     authz._implied_by(p_namespace, p_resource_type, p_permission), p_resource_type, null,
     authz._asked(p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_contextual)) r
-  where r.type = p_resource_type
+  where r.type = p_resource_type;
+end
 $$;
 
 comment on function authz._dynamic_objects(text, text, text, text, text, text, authz.tuple[]) is
-'All resources of a dynamic type on which a subject has a permission. Inlined.';
+'All resources of a dynamic type on which a subject has a permission.';
 
 create or replace function authz._dynamic_filter(
   p_namespace text,
