@@ -1,6 +1,14 @@
-import { connect, type Database, type Duration, type Fn, ModuleClient, type Target } from "@howdah/core";
+import {
+  connect,
+  type Database,
+  type Duration,
+  type Fn,
+  type HowdahError,
+  ModuleClient,
+  type Target,
+} from "@howdah/core";
 import { type Entity, entityText, parseEntity, parseObject } from "./entities.ts";
-import { ConditionError, invalid, rethrow } from "./errors.ts";
+import { invalid, rethrow, undecided } from "./errors.ts";
 import * as sql from "./functions.ts";
 import { Loader } from "./loader.ts";
 import { Models } from "./models.ts";
@@ -45,8 +53,8 @@ export interface Decision {
   unknown: boolean;
   /** The parameters that a condition lacks. */
   missing: readonly string[];
-  /** Why it could not be told. */
-  error?: ConditionError;
+  /** Why it could not be told: a {@link ConditionError}, or a `LimitError` if the way is too long. */
+  error?: HowdahError;
 }
 
 /** How a list is cut into pages. */
@@ -186,14 +194,10 @@ export class Authz extends ModuleClient {
       ...circumstances(options),
     })) ?? { allowed: false, errorCode: null, missing: [] };
     if (allowed !== null) return { allowed, unknown: false, missing: [] };
-    const error = new ConditionError(
+    const error = undecided(
+      errorCode ?? "condition_invalid",
       `it cannot be told whether ${show(subject)} has ${permission} on ${show(resource)}`,
-      {
-        module: "authz",
-        code: errorCode ?? "condition_invalid",
-        sqlstate: "22023",
-        detail: { missing },
-      },
+      missing ?? [],
     );
     return { allowed: false, unknown: true, missing: missing ?? [], error };
   }

@@ -1,4 +1,4 @@
-import { type ErrorFields, HowdahError, toHowdahError, ValidationError } from "@howdah/core";
+import { type ErrorFields, HowdahError, LimitError, toHowdahError, ValidationError } from "@howdah/core";
 
 /** Every code of an error that authz raises, in the database or in the client. */
 export type AuthzErrorCode =
@@ -72,6 +72,13 @@ export class ConditionError extends ValidationError {
 
 export const invalid = (code: AuthzErrorCode, message: string, fields: Partial<ErrorFields> = {}): ValidationError =>
   new ValidationError(message, { sqlstate: "22023", ...fields, module: "authz", code });
+
+/** The error that a check would have thrown for a code that came as an answer. */
+export function undecided(code: string, message: string, missing: readonly string[] = []): HowdahError {
+  const fields = { module: "authz", code, sqlstate: "22023", detail: { missing } };
+  if (code === "resolution_too_complex") return new LimitError(message, { ...fields, sqlstate: "54001" });
+  return code.startsWith("condition_") ? new ConditionError(message, fields) : new ValidationError(message, fields);
+}
 
 /** Throws an error of a call as the class that authz has for it. */
 export function rethrow(thrown: unknown): never {

@@ -1,5 +1,6 @@
-import { StateError } from "@howdah/core";
+import { HowdahError } from "@howdah/core";
 import { type Entity, entityText, parseEntity } from "./entities.ts";
+import { undecided } from "./errors.ts";
 
 interface Asked {
   subject: Entity;
@@ -13,9 +14,11 @@ interface Answer {
 }
 
 interface Waiting {
+  key: string;
   question: Asked;
   answer: Promise<Answer>;
-  settle(answer: Promise<Answer>): void;
+  settle(answer: Answer): void;
+  fail(error: unknown): void;
 }
 
 const batchLimit = 1000;
@@ -23,7 +26,7 @@ const batchLimit = 1000;
 /**
  * Collects the checks of one turn of the event loop and asks them together, made by `authz.loader()`.
  *
- * Make one for each request: an answer is kept as long as the loader lives.
+ * Make one for each request: an answer is kept as long as the loader lives, a failure is not.
  */
 export class Loader {
   private readonly ask: (questions: readonly Asked[]) => Promise<Answer[]>;
@@ -37,31 +40,25 @@ export class Loader {
   /**
    * Whether a subject has a permission on a resource.
    *
-   * @throws {StateError} with the code of the error if it cannot be told
+   * @throws {ConditionError} if that cannot be told, because a condition lacks parameters
+   * @throws {ValidationError} `type_unknown`, `relation_unknown` under a strict model
    */
   async check(subject: Entity, permission: string, resource: Entity): Promise<boolean> {
     const [who, what] = [subject, resource].map((entity) => entityText(parseEntity(entity)));
     const key = JSON.stringify([who, permission, what]);
     let waiting = this.known.get(key);
     if (!waiting) {
-      waiting = this.enqueue({ subject, permission, resource });
+      waiting = this.enqueue(key, { subject, permission, resource });
       this.known.set(key, waiting);
     }
     const { allowed, errorCode } = await waiting.answer;
     if (allowed !== null) return allowed;
-    throw new StateError(`it cannot be told whether ${who} has ${permission} on ${what}`, {
-      module: "authz",
-      code: errorCode ?? "condition_invalid",
-      sqlstate: "22023",
-    });
+    throw undecided(errorCode ?? "condition_invalid", `it cannot be told whether ${who} has ${permission} on ${what}`);
   }
 
-  private enqueue(question: Asked): Waiting {
-    let settle: Waiting["settle"] = () => {};
-    const answer = new Promise<Answer>((resolve) => {
-      settle = resolve;
-    });
-    const waiting = { question, answer, settle };
+  private enqueue(key: string, question: Asked): Waiting {
+    const { promise: answer, resolve: settle, reject: fail } = Promise.withResolvers<Answer>();
+    const waiting = { key, question, answer, settle, fail };
     if (this.queued.push(waiting) === 1) setImmediate(() => this.flush());
     return waiting;
   }
@@ -69,12 +66,25 @@ export class Loader {
   private flush(): void {
     const all = this.queued;
     this.queued = [];
-    for (let start = 0; start < all.length; start += batchLimit) {
-      const part = all.slice(start, start + batchLimit);
-      const answers = this.ask(part.map(({ question }) => question));
-      part.forEach((waiting, i) => {
-        waiting.settle(answers.then((found) => found[i] as Answer));
+    for (let start = 0; start < all.length; start += batchLimit) void this.answer(all.slice(start, start + batchLimit));
+  }
+
+  /** Asks together; a question that is none fails alone, and the others are asked again. */
+  private async answer(all: readonly Waiting[]): Promise<void> {
+    if (all.length === 0) return;
+    try {
+      const found = await this.ask(all.map(({ question }) => question));
+      all.forEach(({ settle }, i) => {
+        settle(found[i] as Answer);
       });
+    } catch (error) {
+      const index = error instanceof HowdahError && error.code === "array_element_invalid" && error.detail.index;
+      const wrong = typeof index === "number" ? all[index - 1] : undefined;
+      for (const { key, fail } of wrong ? [wrong] : all) {
+        this.known.delete(key);
+        fail(error);
+      }
+      if (wrong) await this.answer(all.filter((waiting) => waiting !== wrong));
     }
   }
 }

@@ -238,6 +238,24 @@ test("predicates know the requests of the framework that they are for", async ()
   );
 });
 
+test.each<unknown>([
+  { role: "admin", all: [] },
+  { permission: "posts:write", any: [] },
+  { check: { permission: "read", resource: "document:1" }, all: [] },
+  any(hasRole("admin"), { role: "editor", not: hasRole("admin") } as Predicate),
+  Object.create({ all: [] }),
+  { all: { length: 0 } },
+  { role: ["admin"] },
+  not(undefined as unknown as Predicate),
+  {},
+  undefined,
+])("a guard is not made of %j, which is no predicate", async (predicate) => {
+  await expect(authzWeb(authz).require(predicate as Predicate)).rejects.toMatchObject({
+    name: "ValidationError",
+    code: "predicate_invalid",
+  });
+});
+
 describe.each(Object.entries(servers))("a guard for %s", (_, start) => {
   test("lets those through who meet the predicate, and answers the others with 403", async () => {
     const url = await start({
