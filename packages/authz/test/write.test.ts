@@ -1,4 +1,5 @@
 import { crash, race, type TestDatabase, testDatabase } from "@howdah/testing";
+import type pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { authzModule } from "../src/module.ts";
 import { refuses, rows, value, wipe } from "./sql.ts";
@@ -428,6 +429,28 @@ describe("transfer", () => {
       ),
     ).toEqual([{ subject_id: "bob", fits: true }]);
     await db.realTime();
+  });
+
+  test("finds nothing when its source has come and gone while it waited for the receiver", async () => {
+    await write("1", "own", "bob", "1 hour");
+    const [receiver, source, mover] = (await db.clients(3)) as [pg.Client, pg.Client, pg.Client];
+    const waits = async (): Promise<void> => {
+      const { processID } = mover as unknown as { processID: number };
+      while (!(await value<boolean>(db, "select cardinality(pg_blocking_pids($1)) > 0", [processID])));
+    };
+    await receiver.query("begin; select from authz.tuples for update");
+    const moved = value<boolean>(
+      mover,
+      "select authz.transfer_tuple('doc', '1', 'own', 'user', 'ann', 'user', 'bob', 'acme')",
+    );
+    await waits();
+    await write("1", "own", "ann");
+    await source.query("begin; delete from authz.tuples where subject_id = 'ann'");
+    await receiver.query("commit");
+    await source.query("commit");
+    expect(await moved).toBe(false);
+    expect(await tuples()).toMatchObject([{ subject_id: "bob", expires_at: expect.any(Date) }]);
+    await Promise.all([receiver, source, mover].map((client) => client.end()));
   });
 
   test("by many sessions at once is won by one", async () => {

@@ -340,6 +340,16 @@ describe("read_tuples", () => {
   });
 });
 
+test("a text that is longer than any tuple is refused without being taken apart", async () => {
+  const long = `a:1#b@c:${"#a".repeat(1_000_000)}#`;
+  for (const tuple of [long, { user: long.slice(6), relation: "b", object: "a:1" }]) {
+    await refuses(
+      db.query("select * from authz.write_tuples($1)", [JSON.stringify([tuple])]),
+      "array_element_invalid 22023",
+    );
+  }
+});
+
 describe("contextual tuples", () => {
   const contextual = (tuples: unknown) =>
     value<string | null>(db, "select authz._contextual('acme', $1)", [JSON.stringify(tuples)]);

@@ -2,6 +2,7 @@
 --
 -- Both rows are locked first, in the order of their subjects, so that of two transfers of one grant
 -- one wins and the other finds nothing, and two in opposite directions do not wait for each other.
+-- The source is locked again as it is read: it may have come while the first lock was waited for.
 
 create or replace function authz.transfer_tuple(
   p_resource_type text,
@@ -68,7 +69,8 @@ begin
     and t.subject_type = v_from_type
     and t.subject_id = v_from_id
     and coalesce(t.subject_relation, '') = ''
-    and (t.expires_at is null or t.expires_at > howdah.now());
+    and (t.expires_at is null or t.expires_at > howdah.now())
+  for update;
   if not found then
     return false;
   end if;
