@@ -2,8 +2,10 @@
 --
 -- A second evaluator, which shares nothing with compiled programs but the functions of conditions:
 -- it reads the stored model and follows its rules as they are written. It is slow and meant to be
--- read; only what might grant after a denial is tried on the program. It walks with a stack of its own, so that depth costs no stack of the server's, and gives
--- up after 10,000 nodes: the value of what it left out is unknown.
+-- read. It walks with a stack of its own, so that depth costs no stack of the server's, and gives
+-- up after 2,500 nodes (10,000 to find the reason of an error): the value of what it left out is
+-- unknown. The program is asked only what would grant after a denial, and for the answer where the
+-- tree is too large to give it.
 --
 -- A node is { "operator", "value": "true" | "false" | "unknown" | "cycle", "children"?: [node] }.
 --
@@ -809,7 +811,7 @@ declare
   v_result record;
   v_missing jsonb := '[]';
   v_set jsonb;
-  v_is_enough boolean;
+  v_allowed boolean;
 begin
   if not authz._answers_by_model(p_namespace, p_resource_type, p_permission) then
     v_result := authz._dynamic_tree(p_namespace, p_subject_type, p_subject_id, p_subject_relation,
@@ -820,19 +822,23 @@ begin
   end if;
 
   v_result := authz._evaluate_active(p_namespace, p_subject_type, p_subject_id,
-    p_subject_relation, p_permission, p_resource_type, p_resource_id, p_context, p_contextual);
-  if v_result.value in ('F', 'C') then
+    p_subject_relation, p_permission, p_resource_type, p_resource_id, p_context, p_contextual,
+    2500);
+  v_allowed := case v_result.value when 'T' then true when 'U' then null else false end;
+  if v_result.is_truncated and v_allowed is null then
+    v_allowed := authz._check_by_name(authz._active_program(p_namespace), p_namespace,
+      p_subject_type, p_subject_id, p_subject_relation, p_permission, p_resource_type,
+      p_resource_id, p_context, p_contextual);
+  end if;
+  if not v_allowed then
     for v_set in
       select s from jsonb_array_elements(v_result.missing) s
     loop
-      execute format('select authz_rt.%I($1, $2, $3, $4, $5, $6, $7, $8, $9)',
-        'm_' || authz._active_program(p_namespace) || '_check_x')
-      into v_is_enough
-      using p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_permission,
-        p_resource_type, p_resource_id, p_context, p_contextual || array(
+      if authz._check_by_name(authz._active_program(p_namespace), p_namespace, p_subject_type,
+        p_subject_id, p_subject_relation, p_permission, p_resource_type, p_resource_id, p_context,
+        p_contextual || array(
           select t from authz._tuples_of(p_namespace, 'missing', v_set, 1000) t
-        );
-      if v_is_enough
+        ))
       then
         v_missing := v_missing || jsonb_build_array(v_set);
       end if;
@@ -840,7 +846,7 @@ begin
   end if;
 
   return v_answer || jsonb_build_object('surface', 'modelled',
-    'allowed', case v_result.value when 'T' then true when 'U' then null else false end,
+    'allowed', v_allowed,
     'tree', v_result.tree, 'missing', v_missing)
     || case when v_result.is_truncated then '{"truncated": true}' else '{}'::jsonb end;
 end
@@ -893,6 +899,7 @@ create or replace function authz._evaluate_active(
   p_resource_id text,
   p_context jsonb,
   p_contextual authz.tuple[],
+  p_most int default 10000,
   out value text,
   out tree jsonb,
   out missing jsonb,
@@ -912,13 +919,13 @@ begin
   cross join lateral authz._evaluate(m.model, left(p.hash, 12), p.ir -> 'conditions',
     (m.options ->> 'max_depth')::int, p_namespace, p_subject_type, p_subject_id,
     p_subject_relation, p_permission, p_resource_type, p_resource_id, p_context, p_contextual,
-    10000) e
+    p_most) e
   where m.namespace = v_active.namespace and m.id = v_active.model_id;
 end
 $$;
 
 comment on function authz._evaluate_active(
-  text, text, text, text, text, text, text, jsonb, authz.tuple[]
+  text, text, text, text, text, text, text, jsonb, authz.tuple[], int
 ) is
 '_evaluate with the model that the namespace answers by.';
 
@@ -1075,7 +1082,7 @@ p_namespace          the tenant
 p_subject_relation   ask about all who have this relation to the subject
 p_context            parameters of conditions, an object of at most 64 kB; it is not shown
 p_contextual_tuples  tuples that count for this call only, at most 100
-Returns              the answer and its tree; nodes beyond 10,000 are left out and count as unknown
+Returns              the answer and its tree; nodes beyond 2,500 are left out of it and are unknown
 Errors               authz.identifier_null, id_null (22004), identifier_empty, id_empty (22026),
                      identifier_too_long, id_too_long (22001), identifier_format,
                      id_invalid_chars, id_whitespace, type_unknown, relation_unknown,
