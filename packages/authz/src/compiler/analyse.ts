@@ -42,7 +42,7 @@ export interface Kind {
 }
 
 /** One way to see a model as kinds. */
-export interface View {
+interface View {
   kindOf(node: Node): Kind;
   /** The kinds that a kind's edges lead to, its own included if they lead back. */
   kindsBelow(node: Node): Kind[];

@@ -15,14 +15,13 @@ import { ModelInvalidError, type ModelProblem } from "./problems.ts";
 import { renderProgram } from "./program.ts";
 import { validateModel } from "./validate.ts";
 
-export type { NodeClass } from "./analyse.ts";
-export type { ModelOptions, StoredOptions } from "./hash.ts";
-export type { OpenFgaModel, Rewrite, TypeDefinition, TypeRestriction } from "./model.ts";
+export type { ModelOptions } from "./hash.ts";
+export type { OpenFgaModel } from "./model.ts";
 export type { ModelInput } from "./parse.ts";
 export { ModelInvalidError, type ModelProblem, type ModelProblemCode } from "./problems.ts";
 
 /** What a program has of each relation: the number in the names of its functions, and its class. */
-export interface ProgramIndex {
+interface ProgramIndex {
   compiler_version: number;
   model_hash: string;
   types: Record<string, Record<string, { number: number; class: NodeClass }>>;

@@ -11,7 +11,7 @@ export type ModelInput =
   | { modules: readonly { name: string; contents: string }[]; schemaVersion?: string };
 
 /** Where a type, a relation or a condition stands in the DSL. */
-export type Locate = (type: string | undefined, relation?: string) => { file?: string; line?: number };
+type Locate = (type: string | undefined, relation?: string) => { file?: string; line?: number };
 
 /** A model that has been read, and what of it could not be. */
 export interface ParsedModel {

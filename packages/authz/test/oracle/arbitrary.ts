@@ -3,7 +3,7 @@ import fc from "fast-check";
 import type { Condition, Context, Model, Restriction, Rewrite, Subject, Tuple, TypeDefinition } from "./model.ts";
 
 /** A tuple, and whether a request brings it or the store holds it. */
-export interface WorldTuple extends Tuple {
+interface WorldTuple extends Tuple {
   isContextual: boolean;
 }
 
@@ -43,7 +43,7 @@ const conditions: Condition[] = [
 ];
 
 /** A context: each key absent, of its type or of another one. */
-export const context: fc.Arbitrary<Context> = fc.record(
+const context: fc.Arbitrary<Context> = fc.record(
   {
     on: fc.constantFrom<unknown>(true, false, "yes"),
     size: fc.constantFrom<unknown>(2, 12, 0, 1.5),

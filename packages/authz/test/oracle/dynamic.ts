@@ -51,13 +51,13 @@ function closure<T>(start: readonly T[], follow: (element: T) => readonly T[]): 
 const isLive = (tuple: Tuple): boolean => !tuple.isExpired && !tuple.isConditional;
 
 /** P and every permission that reaches P over the rules of the type. */
-export const implied = ({ rules }: World, type: string, permission: string): string[] =>
+const implied = ({ rules }: World, type: string, permission: string): string[] =>
   closure([permission], (to) =>
     rules.filter((rule) => rule.resourceType === type && rule.implies === to).map((rule) => rule.permission),
   );
 
 /** R and everything reached over relation parent. */
-export const ancestors = ({ tuples }: World, resource: Resource): Resource[] =>
+const ancestors = ({ tuples }: World, resource: Resource): Resource[] =>
   closure([{ type: resource.type, id: resource.id }], ({ type, id }) =>
     tuples
       .filter((t) => isLive(t) && t.resourceType === type && t.resourceId === id && t.relation === "parent")
@@ -65,7 +65,7 @@ export const ancestors = ({ tuples }: World, resource: Resource): Resource[] =>
   );
 
 /** The (group, relation) pairs that a subject is in. */
-export function memberships({ tuples }: World, subject: Subject): Required<Subject>[] {
+function memberships({ tuples }: World, subject: Subject): Required<Subject>[] {
   const start =
     subject.relation !== null
       ? [{ type: subject.type, id: subject.id, relation: subject.relation }]

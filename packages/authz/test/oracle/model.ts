@@ -27,7 +27,7 @@ export interface TypeDefinition {
   metadata: { relations: Record<string, { directly_related_user_types: Restriction[] }> };
 }
 
-export interface Parameter {
+interface Parameter {
   type_name: string;
   generic_types?: Parameter[];
 }
