@@ -6,7 +6,7 @@ export type { Denial, Guarded, GuardOptions } from "./guard.ts";
 
 /** How a guard for Fastify is made. */
 export interface FastifyGuardOptions extends GuardOptions<FastifyRequest> {
-  /** Answers in place of the JSON that is sent if this does not. */
+  /** Answers in place of the JSON that is sent if this does not. As hooks of Fastify do, it returns the reply if it answers. */
   onDenied?: (request: FastifyRequest, reply: FastifyReply, denial: Denial) => unknown;
 }
 

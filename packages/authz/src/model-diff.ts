@@ -26,23 +26,20 @@ export function diffModels(before: OpenFgaModel | undefined, after: OpenFgaModel
 }
 
 /** The parts of a model as its language writes them. */
-function parts(model: OpenFgaModel): Map<string, string> {
+function parts({ conditions = {}, ...model }: OpenFgaModel): Map<string, string> {
   const found = new Map<string, string>();
   let type = "";
-  let condition: string | undefined;
-  for (const line of transformer.transformJSONStringToDSL(JSON.stringify(model)).split("\n")) {
-    const [, kind = "", name = "", text = ""] = /^\s*(type|define|condition) ([^:(\s]+)(.*)$/.exec(line) ?? [];
-    if (kind === "type") {
-      type = name;
-      found.set(`type ${name}`, `type ${name}`);
-    } else if (kind === "define") {
-      found.set(`${type}#${name}`, text.replace(/^:\s*/, ""));
-    } else if (kind === "condition") {
-      condition = `condition ${name}`;
-      found.set(condition, line.trim());
-    } else if (condition && line.trim()) {
-      found.set(condition, `${found.get(condition)} ${line.trim()}`);
-    }
+  for (const line of written(model).split("\n")) {
+    const [, kind = "", name = "", text = ""] = /^\s*(type|define) ([^:\s]+):?\s*(.*)$/.exec(line) ?? [];
+    if (kind === "type") type = name;
+    if (kind !== "") found.set(kind === "type" ? `type ${name}` : `${type}#${name}`, text || `type ${name}`);
+  }
+  // One by one, because their text may look like anything.
+  for (const [name, condition] of Object.entries(conditions)) {
+    const text = written({ ...model, type_definitions: [], conditions: { [name]: condition } });
+    found.set(`condition ${name}`, text.slice(text.indexOf("condition ")).replace(/\s+/g, " ").trim());
   }
   return found;
 }
+
+const written = (model: OpenFgaModel): string => transformer.transformJSONStringToDSL(JSON.stringify(model));

@@ -90,7 +90,7 @@ const grants = defineSeed({
     for (const { subject, role, permission } of items) {
       const entity = subject as Entity;
       const give = async (what: string, isNew: Promise<boolean>): Promise<void> => {
-        listed.add(what);
+        listed.add(what.normalize("NFC"));
         if (await isNew) changes.push({ action: "create", what });
       };
       if (role !== undefined) await give(`role ${role} of ${subject}`, rbac.assignRole(entity, role));
@@ -103,10 +103,11 @@ const grants = defineSeed({
       const entity = { type: tuple.subjectType, id: tuple.subjectId };
       const isRole = tuple.resourceType === "rbac_role";
       const what = `${isRole ? "role" : "permission"} ${tuple.resourceId} of ${entityText(entity)}`;
-      if (listed.has(what)) continue;
-      if (isRole) await rbac.unassignRole(entity, tuple.resourceId);
-      else await rbac.revokePermission(entity, tuple.resourceId);
-      changes.push({ action: "delete", what });
+      if (listed.has(what.normalize("NFC"))) continue;
+      const wasGiven = isRole
+        ? await rbac.unassignRole(entity, tuple.resourceId)
+        : await rbac.revokePermission(entity, tuple.resourceId);
+      if (wasGiven) changes.push({ action: "delete", what });
     }
     return changes;
   },

@@ -178,6 +178,14 @@ describe("a seed file", () => {
     ]);
   });
 
+  test("prunes no grant that it lists in another spelling, and what is no grant never", async () => {
+    await apply({ roles: [{ slug: "editor" }] });
+    await apply({ grants: [{ subject: "user:Ren\u00e9", role: "editor" }] });
+    await db.query("select authz.write('rbac_role', 'editor', 'owner', 'user', 'ann', 'acme')");
+    expect(await apply({ grants: [{ subject: "user:Rene\u0301", role: "editor" }] }, { prune: true })).toEqual([]);
+    expect(await new Rbac(db, { namespace: "acme" }).hasRole(["user", "Ren\u00e9"], "editor")).toBe(true);
+  });
+
   test("prunes nothing of global, and nothing of another tenant", async () => {
     await apply(file, { namespace: "global" });
     await apply(file, { namespace: "other" });

@@ -42,3 +42,24 @@ test("a difference is named by type, relation or condition, with both texts", ()
     "type user",
   ]);
 });
+
+test("a condition is compared as a whole, whatever its lines look like", () => {
+  const conditional = (last: string): OpenFgaModel => ({
+    ...model("    define viewer: [user with typed]", "condition typed(type: string) {\n  true\n}\n"),
+    conditions: {
+      typed: {
+        name: "typed",
+        expression: `type != """\ndefine x: y\n}\n""" &&\ntype == "${last}"`,
+        parameters: { type: { type_name: "TYPE_NAME_STRING" } },
+      },
+    },
+  });
+  expect(diffModels(conditional("one"), conditional("two"))).toEqual([
+    {
+      change: "changed",
+      what: "condition typed",
+      before: expect.stringContaining("one"),
+      after: expect.stringContaining("two"),
+    },
+  ]);
+});
