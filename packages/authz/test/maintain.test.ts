@@ -102,6 +102,17 @@ describe("get_stats", () => {
 describe("verify_integrity", () => {
   const verify = (): Promise<object[]> => rows(db, "select * from authz.verify_integrity('a')");
 
+  test("finds a cycle amid long chains of groups", async () => {
+    await db.query(`insert into authz.tuples (namespace, resource_type, resource_id, relation, subject_type, subject_id)
+      select 'a', 'team', g, 'member', 'team', g + 1 from generate_series(1, 20000) g`);
+    expect(await verify()).toEqual([]);
+    await db.query(`insert into authz.tuples (namespace, resource_type, resource_id, relation, subject_type, subject_id)
+      values ('a', 'team', '10002', 'member', 'team', '10000'), ('a', 'team', 'x', 'member', 'team', 'x')`);
+    expect(await verify()).toMatchObject([
+      { resource_id: "group_cycles", details: expect.stringMatching(/: team:10000, team:10001, team:10002, team:x$/) },
+    ]);
+  });
+
   test("finds nothing where all is well", async () => {
     await db.query(`${insert} values ('a', 'team', 'x', 'member', 'team', 'y'), ('a', 'f', 'x', 'parent', 'f', 'y')`);
     expect(await verify()).toEqual([]);

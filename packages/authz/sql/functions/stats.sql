@@ -102,9 +102,17 @@ as $$
 declare
   v_namespace text collate "C" := p_namespace;
   v_relation text collate "C" := p_relation;
-  v_nodes text;
+  v_nodes text[] collate "C";
+  v_inner int[];
+  v_outer int[];
+  v_first int[];
+  v_waiting int[];
+  v_ready int[];
+  v_at int;
+  v_edge int;
+  v_names text;
 begin
-  with recursive types as materialized (
+  with types as materialized (
     select d.resource_type
     from (
       select distinct t.resource_type
@@ -115,8 +123,8 @@ begin
     where not authz._is_modelled(v_namespace, d.resource_type)
   ),
   edges as materialized (
-    select t.subject_type || ':' || t.subject_id as inner_node,
-      t.resource_type || ':' || t.resource_id as outer_node
+    select row_number() over () as place,
+      array[t.subject_type || ':' || t.subject_id, t.resource_type || ':' || t.resource_id] as ends
     from authz.tuples t
     join types y on y.resource_type = t.resource_type
     where t.namespace = v_namespace
@@ -128,16 +136,63 @@ begin
       and t.condition_name is null
       and (t.expires_at is null or t.expires_at > howdah.now())
   ),
-  walk as (
-    select e.inner_node as start, e.outer_node as node
-    from edges e
-    where exists (select 1 from edges o where o.outer_node = e.inner_node)
-    union
-    select w.start, e.outer_node
-    from walk w
-    join edges e on e.inner_node = w.node
+  ends as materialized (
+    select e.place, n.at, n.name, dense_rank() over (order by n.name)::int as id
+    from edges e, unnest(e.ends) with ordinality n (name, at)
+  ),
+  numbered as (
+    select min(n.id) filter (where n.at = 1) as inner_id,
+      min(n.id) filter (where n.at = 2) as outer_id
+    from ends n
+    group by n.place
   )
-  select string_agg(left(c.start, 100), ', ' order by c.start) into v_nodes
+  select (select array_agg(distinct n.name order by n.name) from ends n),
+    array_agg(e.inner_id order by e.inner_id), array_agg(e.outer_id order by e.inner_id)
+  into v_nodes, v_inner, v_outer
+  from numbered e;
+
+  -- What contains nothing is taken away, then what contains nothing any more, and so on; then, all
+  -- edges turned round, what is in nothing.
+  for v_time in 1 .. 2 loop
+    exit when v_inner is null;
+    v_first := array_fill(null::int, array[cardinality(v_nodes)]);
+    v_waiting := array_fill(0, array[cardinality(v_nodes)]);
+    for v_i in reverse cardinality(v_inner) .. 1 loop
+      v_first[v_inner[v_i]] := v_i;
+      v_waiting[v_outer[v_i]] := v_waiting[v_outer[v_i]] + 1;
+    end loop;
+
+    v_ready := array(
+      select w.ordinality::int from unnest(v_waiting) with ordinality w where w.w = 0
+    );
+    v_at := 0;
+    while v_at < coalesce(array_upper(v_ready, 1), 0) loop
+      v_at := v_at + 1;
+      v_edge := v_first[v_ready[v_at]];
+      while v_inner[v_edge] = v_ready[v_at] loop
+        v_waiting[v_outer[v_edge]] := v_waiting[v_outer[v_edge]] - 1;
+        if v_waiting[v_outer[v_edge]] = 0 then
+          v_ready[array_upper(v_ready, 1) + 1] := v_outer[v_edge];
+        end if;
+        v_edge := v_edge + 1;
+      end loop;
+    end loop;
+
+    select array_agg(e.outer_id order by e.outer_id), array_agg(e.inner_id order by e.outer_id)
+    into v_inner, v_outer
+    from unnest(v_inner, v_outer) e (inner_id, outer_id)
+    where v_waiting[e.inner_id] > 0;
+  end loop;
+
+  with recursive walk as (
+    select e.inner_id as start, e.outer_id as node
+    from unnest(v_inner, v_outer) e (inner_id, outer_id)
+    union
+    select w.start, e.outer_id
+    from walk w
+    join unnest(v_inner, v_outer) e (inner_id, outer_id) on e.inner_id = w.node
+  )
+  select string_agg(left(v_nodes[c.start], 100), ', ' order by c.start) into v_names
   from (
     select w.start
     from walk w
@@ -145,9 +200,10 @@ begin
     order by w.start
     limit 20
   ) c;
-  return v_nodes;
+  return v_names;
 end
 $$;
 
 comment on function authz._in_cycles(text, text) is
-'Up to 20 groups or resources that contain themselves, null if there are none.';
+'Up to 20 groups or resources that contain themselves, null if there are none. Only those that are
+left when all is taken away that lies before or behind every cycle are walked.';
