@@ -1,7 +1,7 @@
 import { explain, planNodes, type TestDatabase, testDatabase } from "@howdah/testing";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { authzModule } from "../src/module.ts";
-import { activate } from "./program.ts";
+import { activate, useModel } from "./program.ts";
 import { refuses, rows, value, wipe } from "./sql.ts";
 import { grant, insert } from "./tuples.ts";
 
@@ -259,4 +259,19 @@ test("lists of a model's types come from its program", async () => {
   expect(await value(db, "select authz.count_subjects('document', '1', 'viewer', 'acme')::int")).toBe(1);
   await refuses(objects("'user', 'ann', 'folder', 'viewer', 'acme'"), "type_unknown 22023");
   await refuses(subjects("'document', '1', 'owner', 'acme'"), "relation_unknown 22023");
+});
+
+test("lists of types that a model leaves to the dynamic rule come from that", async () => {
+  await useModel(db, "type user\ntype document\n  relations\n    define viewer: [user]", { strict: false });
+  await grant(db, "folder:1#read@team:eng", "team:eng#member@user:ann", "folder:2#parent@folder:1");
+  expect(await objects("'user', 'ann', 'folder', 'read', 'acme'")).toEqual(["1", "2"]);
+  expect(await objects("'team', 'eng', 'folder', 'read', 'acme', 'member'")).toEqual(["1", "2"]);
+  expect(await resources("'user', 'ann', 'folder', 'read', 'acme', 1")).toEqual(["1"]);
+  expect(await subjects("'folder', '2', 'read', 'acme'")).toEqual(["user:ann"]);
+  expect(await subjects("'folder', '2', 'read', 'acme', p_contextual_tuples => '[\"team:eng#member@bot:b\"]'")).toEqual(
+    ["bot:b", "user:ann"],
+  );
+  expect(
+    await value(db, "select authz.filter_authorized('user', 'ann', 'folder', 'read', '{1,2,3,4,5,6,7,8,9}', 'acme')"),
+  ).toEqual(["1", "2"]);
 });

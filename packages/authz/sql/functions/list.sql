@@ -103,9 +103,12 @@ declare
 begin
   if v_program is null then
     return query
-    select o.resource_id, true
-    from authz._dynamic_objects(p_namespace, p_subject_type, p_subject_id, p_subject_relation,
-      p_permission, p_resource_type, p_contextual) o;
+    select r.id, true
+    from authz._reach(p_namespace, p_subject_type,
+      case when p_subject_relation is null then p_subject_id else '' end,
+      authz._implied_by(p_namespace, p_resource_type, p_permission), p_resource_type, null,
+      authz._asked(p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_contextual)) r
+    where r.type = p_resource_type;
   elsif p_contextual is null then
     return query execute format('select * from authz_rt.%I($1, $2, $3, $4, $5, $6, $7)',
       'm_' || v_program || '_objects')
