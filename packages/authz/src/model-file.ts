@@ -30,16 +30,17 @@ const moduleFile = z.looseObject({ schema: text, contents: z.array(text) });
  * @throws {ValidationError} `model_invalid` if the file is none of these
  */
 export function readModelFile(path: string): ModelFile {
-  const contents = readFileSync(path, "utf8");
-  if (path.endsWith(".json"))
-    return { input: { model: checked(path, z.any(), JSON.parse(contents)) }, tests: undefined };
+  const contents = textOf(path);
+  if (path.endsWith(".json")) {
+    return { input: { model: reading(path, () => JSON.parse(contents)) }, tests: undefined };
+  }
   if (path.endsWith(".mod")) return { input: readModules(path, contents), tests: undefined };
   if (!/\.ya?ml$/.test(path)) return { input: { dsl: contents }, tests: undefined };
 
-  const store = checked(path, storeFile, parse(contents));
+  const store = checked(path, storeFile, yaml(path, contents));
   const beside = (name: string): string => join(dirname(path), name);
   const tuples = [
-    ...(store.tuple_file ? checked(path, list, parse(readFileSync(beside(store.tuple_file), "utf8"))) : []),
+    ...(store.tuple_file ? checked(path, list, yaml(path, textOf(beside(store.tuple_file)))) : []),
     ...(store.tuples ?? []),
   ];
   const tests = store.tests && ({ tuples, tests: store.tests } as ModelTests);
@@ -49,9 +50,20 @@ export function readModelFile(path: string): ModelFile {
 }
 
 function readModules(path: string, contents: string): ModelInput {
-  const { schema, contents: files } = checked(path, moduleFile, parse(contents));
-  const modules = files.map((name) => ({ name, contents: readFileSync(join(dirname(path), name), "utf8") }));
+  const { schema, contents: files } = checked(path, moduleFile, yaml(path, contents));
+  const modules = files.map((name) => ({ name, contents: textOf(join(dirname(path), name)) }));
   return { modules, schemaVersion: schema };
+}
+
+const textOf = (path: string): string => reading(path, () => readFileSync(path, "utf8"));
+const yaml = (path: string, contents: string): unknown => reading(path, () => parse(contents));
+
+function reading<T>(path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw invalid("model_invalid", `${path} cannot be read: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 function checked<Schema extends z.ZodType>(path: string, schema: Schema, value: unknown): z.output<Schema> {

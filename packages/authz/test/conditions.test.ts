@@ -281,6 +281,8 @@ describe("a condition", () => {
     ["t: timestamp, z: string", "t.getHours(z) == 1", 2, "the time zone must be written out"],
     ["t: timestamp", "t.getHours('Mars/Base') == 1", 2, "the time zone must be written out"],
     ["d: duration", "d > duration('soon')", 5, "is no duration"],
+    ["x: int", "x < 9223372036854775808", 5, "is no 64-bit int"],
+    ["x: uint", "x < 18446744073709551616u", 5, "is no 64-bit uint"],
     ["x: string", "x == b'a'", 6, "bytes are not supported"],
     ["x: int", `x == ${"(1 + ".repeat(60)}1${")".repeat(60)}`, 247, "nested more than 50 deep"],
     ["x: int", `x == 1 || ${"x == 1 || ".repeat(500)} true`, 1, "at most 4096"],

@@ -73,6 +73,16 @@ test("a model is written, listed, compared and activated", async () => {
   });
 });
 
+test("a file that cannot be read is named", async () => {
+  const files = [write("broken.json", "{"), write("broken.yaml", "a: ["), write("lost.yaml", "model_file: none.fga")];
+  for (const file of [...files, "none.fga"]) {
+    await expect(run("authz model compile", { file })).rejects.toMatchObject({
+      code: "model_invalid",
+      message: expect.stringMatching(/\.(json|yaml|fga) cannot be read: /),
+    });
+  }
+});
+
 test("the compiled script does by itself what write does, twice too", async () => {
   const file = write("script.fga.yaml", store(true));
   const script = (await run("authz model compile", { file, namespace: "scripted", activate: true })) as string;

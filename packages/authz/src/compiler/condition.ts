@@ -203,8 +203,11 @@ class Translator {
       case "boolValue":
         return { type: celType("bool") as CelType, sql: text };
       case "int64Value":
+        if (BigInt.asIntN(64, BigInt(text)) !== BigInt(text)) throw this.refuse(expression, `${text} is no 64-bit int`);
         return { type: celType("int") as CelType, sql: `${literal(text)}::bigint` };
       case "uint64Value":
+        if (BigInt.asUintN(64, BigInt(text)) !== BigInt(text))
+          throw this.refuse(expression, `${text} is no 64-bit uint`);
         return { type: celType("uint") as CelType, sql: `${literal(text)}::numeric` };
       case "doubleValue":
         return { type: celType("double") as CelType, sql: `${literal(text)}::double precision` };
