@@ -99,6 +99,17 @@ describe("get_stats", () => {
   });
 });
 
+test("maintaining without a budget takes the usual one, and says of each task whether work is left", async () => {
+  await db.query(`insert into authz.tuples (namespace, resource_type, resource_id, relation, subject_type, subject_id,
+      expires_at)
+    values ('a', 'doc', '1', 'read', 'user', 'ann', howdah.now() - interval '1 day')`);
+  expect(await rows(db, "select task, more from authz.maintain(null)")).toEqual([
+    { task: "delete expired tuples", more: false },
+    { task: "make partitions", more: false },
+    { task: "drop unused programs", more: false },
+  ]);
+});
+
 describe("verify_integrity", () => {
   const verify = (): Promise<object[]> => rows(db, "select * from authz.verify_integrity('a')");
 

@@ -10,7 +10,7 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
 declare
-  v_until timestamptz := clock_timestamp() + p_budget;
+  v_until timestamptz := clock_timestamp() + coalesce(p_budget, interval '10 s');
   v_namespace text collate "C" := '';
   v_count bigint;
 begin
