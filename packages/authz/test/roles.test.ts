@@ -280,6 +280,21 @@ describe("assignments", () => {
     expect(await hasRole("ann", "editor")).toBe(true);
   });
 
+  test("a list of roles names no permission that the role does not give", async () => {
+    await createRole("editor");
+    await createPermission("posts:write");
+    await db.query(
+      `insert into authz.tuples (namespace, resource_type, resource_id, relation, subject_type, subject_id, subject_relation,
+         condition_name)
+       values ('acme', 'rbac_permission', 'gone', 'granted', 'rbac_role', 'editor', 'member', null),
+         ('acme', 'rbac_permission', 'posts:write', 'granted', 'rbac_role', 'editor', 'member', 'c')`,
+    );
+    expect(await rows(db, "select slug, permissions from authz.list_roles('acme')")).toEqual([
+      { slug: "editor", permissions: [] },
+    ]);
+    expect(await rows(db, "select slug from authz.list_permissions('acme', 'editor')")).toEqual([]);
+  });
+
   test("a tuple whose role or permission is not registered gives nothing", async () => {
     await db.query(
       `insert into authz.tuples (namespace, resource_type, resource_id, relation, subject_type, subject_id, subject_relation)

@@ -664,6 +664,11 @@ begin
         and t.subject_id = r.slug
         and t.subject_relation = 'member'
         and (t.expires_at is null or t.expires_at > howdah.now())
+        and t.condition_name is null
+        and exists (
+          select from authz.permissions p
+          where p.namespace in (v_namespace, 'global') and p.slug = t.resource_id
+        )
       order by t.resource_id
     )
   from authz.roles r
@@ -721,6 +726,7 @@ begin
         and t.subject_id = v_role
         and t.subject_relation = 'member'
         and (t.expires_at is null or t.expires_at > howdah.now())
+        and t.condition_name is null
     ))
   order by p.slug, p.namespace = 'global';
 end
