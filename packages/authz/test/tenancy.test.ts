@@ -43,6 +43,20 @@ describe("a role that is bound by row-level security", () => {
       await value(db, "select authz.write('doc', $1, 'read', 'user', $1, $2)", [user, namespace]);
   });
 
+  test("writes nothing to global with plain SQL, also when it is pinned to it", async () => {
+    await db.query(`grant insert, update, delete on authz.roles to ${role.name}`);
+    await db.query("insert into authz.roles (namespace, slug) values ('global', 'admin')");
+    const add = (namespace: string): string => `insert into authz.roles (namespace, slug) values ('${namespace}', 'x')`;
+    await as(role, "a", add("a"));
+    await expect(as(role, "global", add("global"))).rejects.toMatchObject({ code: "42501" });
+    expect(await as(role, "global", "update authz.roles set label = 'x' returning slug")).toEqual([]);
+    expect(await as(role, "global", "delete from authz.roles returning slug")).toEqual([]);
+    expect(await as(role, "a", "select slug from authz.roles order by slug")).toEqual([
+      { slug: "admin" },
+      { slug: "x" },
+    ]);
+  });
+
   test("sees, changes and deletes the rows of the pinned tenant only, and none unpinned", async () => {
     expect(await as(role, null, ids)).toEqual([]);
     expect(await as(role, "a", ids)).toEqual([{ id: "a ann" }, { id: "a bob" }]);

@@ -35,9 +35,13 @@ using (
   and subject_id = nullif(current_setting('authz.viewer_id', true), '')
 );
 
+-- What belongs to namespace global is read by all, and written by plain SQL by nobody whom row-level
+-- security binds, pinned to global or not.
 do $$
 declare
   v_table text;
+  v_policy text;
+  v_command text;
 begin
   foreach v_table in array array['permission_hierarchy', 'permission_closure', 'roles',
     'permissions', 'models', 'active_models', 'programs']
@@ -46,22 +50,22 @@ begin
     execute format(
       $policy$create policy defaults on authz.%I for select
       using (namespace = howdah.tenant() or namespace = 'global')$policy$, v_table);
+
+    foreach v_command in array array['insert', 'update', 'delete']
+    loop
+      v_policy := format('%s_global_%s_protection',
+        case v_table when 'permission_hierarchy' then 'hierarchy' else v_table end,
+        case v_command when 'insert' then 'write' else v_command end);
+      execute format('drop policy if exists %I on authz.%I', v_policy, v_table);
+      execute format(
+        'create policy %I on authz.%I as restrictive for %s %s
+        (namespace = howdah.tenant() and namespace <> %L)',
+        v_policy, v_table, v_command,
+        case v_command when 'insert' then 'with check' else 'using' end, 'global');
+    end loop;
   end loop;
 end
 $$;
-
-drop policy if exists hierarchy_global_write_protection on authz.permission_hierarchy;
-create policy hierarchy_global_write_protection on authz.permission_hierarchy
-as restrictive for insert
-with check (namespace = howdah.tenant() and namespace <> 'global');
-drop policy if exists hierarchy_global_update_protection on authz.permission_hierarchy;
-create policy hierarchy_global_update_protection on authz.permission_hierarchy
-as restrictive for update
-using (namespace = howdah.tenant() and namespace <> 'global');
-drop policy if exists hierarchy_global_delete_protection on authz.permission_hierarchy;
-create policy hierarchy_global_delete_protection on authz.permission_hierarchy
-as restrictive for delete
-using (namespace = howdah.tenant() and namespace <> 'global');
 
 revoke all on schema authz from public;
 revoke all on schema authz_rt from public;
