@@ -4,5 +4,5 @@ import { patience, sqlPlugin } from "../../scripts/vitest.ts";
 
 export default defineConfig({
   plugins: [sqlPlugin()],
-  test: { ...patience, globalSetup: [postgres()] },
+  test: { ...patience, globalSetup: [postgres()], setupFiles: ["test/setup.ts"] },
 });

@@ -35,8 +35,8 @@ using (
   and subject_id = nullif(current_setting('authz.viewer_id', true), '')
 );
 
--- What belongs to namespace global is read by all, and written by plain SQL by nobody whom row-level
--- security binds, pinned to global or not.
+-- What belongs to namespace global is read by all, and written by plain SQL by nobody whom
+-- row-level security binds, pinned to global or not.
 do $$
 declare
   v_table text;
