@@ -11,6 +11,7 @@ import {
   edgeConditions,
   edgeScans,
   grantedConditions,
+  grantProbes,
   grantScans,
   guardConditions,
   scan,
@@ -140,7 +141,7 @@ function grantsAt(
   unknown: Unknown,
   alias = "t",
 ): string[] {
-  return grantScans(kind).map((grants) =>
+  return grantProbes(kind).map((grants) =>
     select(
       scan(
         context,
@@ -280,7 +281,7 @@ function searchAbove(context: Context, root: Kind, input: SearchInput): Search |
         rest: subjectsOf(root, edge, "p_resource_id").rest,
       })),
       ...above.flatMap((kind) => [
-        ...grantScans(kind).map((grants) => ({
+        ...grantProbes(kind).map((grants) => ({
           column: "is_granted",
           value: "true",
           rest: probe(

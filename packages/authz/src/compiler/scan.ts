@@ -14,11 +14,13 @@ interface Form {
   condition: string | null;
 }
 
-/** Grants that differ only in who is granted: the asked subject, everybody, or either. */
+/** Grants that differ only in who is granted: the asked subject, everybody, or either, by all forms or by some. */
 interface GrantScan {
   grants: Grant[];
   guards: readonly Guard[];
   to: "subject" | "everybody" | "either";
+  /** The forms that grant to everybody, where these are not all. */
+  everybody?: Grant[];
 }
 
 /** Edges that lead to the same node through the same kind of subject. */
@@ -32,24 +34,37 @@ export interface EdgeScan {
 
 const unique = <T>(items: readonly T[]): T[] => [...new Set(items)];
 
+const keyOf = ({ relation, subjectType, condition }: Grant): string => [relation, subjectType, condition].join("\n");
+
 /** The grants of a kind in as few scans as possible. */
 export function grantScans(kind: Kind): GrantScan[] {
-  const key = ({ relation, subjectType, condition }: Grant): string => [relation, subjectType, condition].join("\n");
   return byGuards(kind.grants).flatMap(({ guards, items }): GrantScan[] => {
     const concrete = items.filter(({ isWildcard }) => !isWildcard);
     const everybody = items.filter(({ isWildcard }) => isWildcard);
-    const isSame =
-      concrete.length === everybody.length &&
-      concrete.every((grant) => everybody.some((other) => key(other) === key(grant)));
-    const scans: GrantScan[] = isSame
-      ? [{ grants: concrete, guards, to: "either" }]
-      : [
-          { grants: concrete, guards, to: "subject" },
-          { grants: everybody, guards, to: "everybody" },
-        ];
+    const scans: GrantScan[] =
+      concrete.length === everybody.length && areAmong(everybody, concrete)
+        ? [{ grants: concrete, guards, to: "either" }]
+        : [
+            { grants: concrete, guards, to: "subject" },
+            { grants: everybody, guards, to: "everybody" },
+          ];
     return scans.filter(({ grants }) => grants.length > 0);
   });
 }
+
+/** The same for one object: a scan finds so little there that one for everybody besides would cost more than it saves. */
+export function grantProbes(kind: Kind): GrantScan[] {
+  return byGuards(kind.grants).flatMap(({ guards, items }) => {
+    const concrete = items.filter(({ isWildcard }) => !isWildcard);
+    const everybody = items.filter(({ isWildcard }) => isWildcard);
+    return everybody.length > 0 && everybody.length < concrete.length && areAmong(everybody, concrete)
+      ? [{ grants: concrete, guards, to: "either" as const, everybody }]
+      : grantScans({ ...kind, grants: items });
+  });
+}
+
+const areAmong = (some: readonly Grant[], all: readonly Grant[]): boolean =>
+  some.every((grant) => all.some((other) => keyOf(other) === keyOf(grant)));
 
 /** Things that the same guards guard. */
 export function byGuards<T>(items: readonly Guarded<T>[]): { guards: readonly Guard[]; items: Guarded<T>[] }[] {
@@ -119,19 +134,15 @@ const live = (alias: string): string => `(${alias}.expires_at is null or ${alias
  *
  * @param types the types of subjects that come this far
  */
-export function grantedConditions(
-  context: Context,
-  { grants, guards, to }: GrantScan,
-  types: readonly string[],
-  at: Where,
-): string[] {
+export function grantedConditions(context: Context, scan: GrantScan, types: readonly string[], at: Where): string[] {
+  const { grants, guards, to } = scan;
   const { alias = "t" } = at;
   const granted = unique(grants.map(({ subjectType }) => subjectType));
   const isCertain = granted.length === 1 && types.length === 1 && granted[0] === types[0];
   const subject = {
     subject: [`${alias}.subject_id = p_subject_id`, `${alias}.subject_id <> '*'`],
     everybody: [`${alias}.subject_id = '*'`],
-    either: [`${alias}.subject_id in (p_subject_id, '*')`],
+    either: [`${alias}.subject_id in (p_subject_id, '*')`, ...everybodyConditions(context, scan, alias, at.unknown)],
   }[to];
   return [
     ...basic(alias, at),
@@ -160,6 +171,19 @@ export function grantConditions(context: Context, { grants, to }: GrantScan, at:
     `${alias}.subject_relation is null`,
     live(alias),
   ];
+}
+
+/** Keeps everybody to the forms that are meant for them. */
+function everybodyConditions(
+  context: Context,
+  { grants, everybody }: GrantScan,
+  alias: string,
+  unknown: Unknown,
+): string[] {
+  if (everybody === undefined) return [];
+  const all = formConditions(context, grants, alias, unknown);
+  const some = formConditions(context, everybody, alias, unknown).filter((condition) => !all.includes(condition));
+  return [`(${alias}.subject_id <> '*' or ${indent(some.join("\n  and ")).trimStart()})`];
 }
 
 /** The conditions of a scan for tuples that lead to other objects. */

@@ -25,21 +25,9 @@ begin
         and t.subject_type = 'user'
         and (t.condition_name is null or t.condition_name = 'in_office'
           and coalesce(authz_rt.m_ba079bb0ceaf_cond_1(t.condition_context, p_context), v_lenient))
-        and t.subject_id = p_subject_id
-        and t.subject_id <> '*'
-        and t.subject_relation is null
-        and (t.expires_at is null or t.expires_at > howdah.now())
-      union all
-      select
-      from authz.tuples t
-      where t.namespace = p_namespace
-        and t.resource_type = 'document'
-        and t.resource_id = p_resource_id
-        and t.relation = 'viewer'
-        and t.subject_type = 'user'
-        and t.condition_name = 'in_office'
-          and coalesce(authz_rt.m_ba079bb0ceaf_cond_1(t.condition_context, p_context), v_lenient)
-        and t.subject_id = '*'
+        and t.subject_id in (p_subject_id, '*')
+        and (t.subject_id <> '*' or t.condition_name = 'in_office'
+            and coalesce(authz_rt.m_ba079bb0ceaf_cond_1(t.condition_context, p_context), v_lenient))
         and t.subject_relation is null
         and (t.expires_at is null or t.expires_at > howdah.now())
     ) then

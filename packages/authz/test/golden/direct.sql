@@ -160,21 +160,10 @@ begin
           and t.condition_name is null
       )
       and t.subject_type = p_subject_type
-      and t.subject_id = p_subject_id
-      and t.subject_id <> '*'
-      and t.subject_relation is null
-      and (t.expires_at is null or t.expires_at > howdah.now())
-    union all
-    select
-    from authz.tuples t
-    where t.namespace = p_namespace
-      and t.resource_type = 'document'
-      and t.resource_id = p_resource_id
-      and t.relation = 'viewer'
-      and t.subject_type = 'user'
-      and t.condition_name is null
-      and t.subject_type = p_subject_type
-      and t.subject_id = '*'
+      and t.subject_id in (p_subject_id, '*')
+      and (t.subject_id <> '*' or t.relation = 'viewer'
+          and t.subject_type = 'user'
+          and t.condition_name is null)
       and t.subject_relation is null
       and (t.expires_at is null or t.expires_at > howdah.now())
   );
