@@ -171,7 +171,7 @@ describe("_raise_unknown", () => {
   const raise = (context: object | null, tuple: object = { name: "recent" }) =>
     db.query(
       `select authz._raise_unknown('acme', 'user', 'ann', null, 'viewer', 'document', '1', $1,
-         authz._contextual('acme', $2))`,
+         authz._contextual('acme', authz._active_program('acme'), $2))`,
       [context, JSON.stringify([{ user: "user:ann", relation: "viewer", object: "document:1", condition: tuple }])],
     );
 

@@ -130,7 +130,7 @@ test("the tree of the dynamic rule grants exactly what the check grants", async 
              from unnest('{user:ann,user:new,team:1,team:1#member,team:2#lead}'::text[]) s (who),
                unnest('{read,write}'::text[]) p (what), unnest('{1,2}'::text[]) o (id),
                authz._entity('user', s.who) e
-           ), given as (select authz._contextual('acme', $1) as tuples)
+           ), given as (select authz._contextual('acme', authz._active_program('acme'), $1) as tuples)
            select who, what || ' doc:' || a.id as what,
              (authz._explain('acme', s_type, s_id, s_relation, what, 'doc', a.id, null, tuples) ->> 'allowed')::boolean
                as explained,

@@ -352,12 +352,14 @@ test("a text that is longer than any tuple is refused without being taken apart"
 
 describe("contextual tuples", () => {
   const contextual = (tuples: unknown) =>
-    value<string | null>(db, "select authz._contextual('acme', $1)", [JSON.stringify(tuples)]);
+    value<string | null>(db, "select authz._contextual('acme', authz._active_program('acme'), $1)", [
+      JSON.stringify(tuples),
+    ]);
 
   test("are none if null or empty", async () => {
     expect(await contextual(null)).toBeNull();
     expect(await contextual([])).toBeNull();
-    expect(await value(db, "select authz._contextual('acme', null)")).toBeNull();
+    expect(await value(db, "select authz._contextual('acme', authz._active_program('acme'), null)")).toBeNull();
   });
 
   test("are refused as a whole by the first one that is malformed or that the model refuses", async () => {
@@ -374,7 +376,11 @@ describe("contextual tuples", () => {
 
   test("are a hundred at most", async () => {
     const many = (n: number) => Array.from({ length: n }, (_, i) => `doc:${i}#read@user:ann`);
-    expect(await value(db, "select cardinality(authz._contextual('acme', $1))", [JSON.stringify(many(100))])).toBe(100);
+    expect(
+      await value(db, "select cardinality(authz._contextual('acme', authz._active_program('acme'), $1))", [
+        JSON.stringify(many(100)),
+      ]),
+    ).toBe(100);
     await refuses(contextual(many(101)), "batch_too_large 22023");
   });
 });

@@ -133,7 +133,7 @@ begin
   return query
   with given as materialized (
     select e.ord, e.value, e.part,
-      coalesce(case e.kind
+      coalesce(case jsonb_typeof(e.value)
         when 'string' then
           e.value #>> '{}' ~ '^[^:#@]+:[^:#@]+#[^:#@]+@[^:#@]+:[^:#@]+(#[^:#@]+)?$'
         when 'object' then e.value = jsonb_strip_nulls(jsonb_build_object(
@@ -144,15 +144,15 @@ begin
       and octet_length(concat(p_namespace, e.part[1], e.part[2], e.part[3], e.part[4], e.part[5],
         e.part[6], e.part[6])) <= 2400, false) as is_plain
     from (
-      select e.ord::int as ord, e.value, k.kind,
-        case k.kind
-          when 'string' then string_to_array(translate(e.value #>> '{}', '#@', '::'), ':')
+      select e.ord::int as ord, e.value,
+        case jsonb_typeof(e.value)
+          when 'string' then string_to_array(
+            replace(replace(e.value #>> '{}', '#', ':'), '@', ':'), ':')
           when 'object' then array[e.value ->> 'resource_type', e.value ->> 'resource_id',
             e.value ->> p_relation_key, e.value ->> 'subject_type', e.value ->> 'subject_id',
             e.value ->> 'subject_relation']
         end as part
-      from jsonb_array_elements(p_tuples) with ordinality e (value, ord),
-        jsonb_typeof(e.value) k (kind)
+      from jsonb_array_elements(p_tuples) with ordinality e (value, ord)
       offset 0
     ) e
   ),
@@ -349,13 +349,12 @@ $$;
 comment on function authz._refuse_any(text, text, jsonb, authz.tuple[], text) is
 'Raise for the first of many tuples that a program refuses, with its code or the given one.';
 
-create or replace function authz._contextual(p_namespace text, p_tuples jsonb)
+create or replace function authz._contextual(p_namespace text, p_program text, p_tuples jsonb)
 returns authz.tuple[]
 language plpgsql
 stable
 as $$
 declare
-  v_program text := authz._active_program(p_namespace);
   v_contextual authz.tuple[];
   v_text text collate "C";
   v_part text[] collate "C";
@@ -373,13 +372,13 @@ begin
       v_text := p_tuples ->> (v_at - 1);
       exit when (length(v_text) <= 1000 and v_text ~ ('^[a-z][a-z0-9_-]*:[!"$-9;-?A-~]+'
         '#[a-z][a-z0-9_-]*@[a-z][a-z0-9_-]*:[!"$-9;-?A-~]+(#[a-z][a-z0-9_-]*)?$')) is not true;
-      v_part := string_to_array(translate(v_text, '#@', '::'), ':');
+      v_part := string_to_array(replace(replace(v_text, '#', ':'), '@', ':'), ':');
       if (v_part[1] = v_before[1] and v_part[3] = v_before[3] and v_part[4] = v_before[4]
         and v_part[6] is not distinct from v_before[6] and '*' not in (v_part[5], v_before[5]))
         is not true
       then
-        exit when authz._refusal(v_program, v_part[1], v_part[3], v_part[4], v_part[5], v_part[6],
-          null) is not null;
+        exit when p_program is not null and authz_rt.refusal(p_program, v_part[1], v_part[3],
+          v_part[4], v_part[5], v_part[6], null) is not null;
         v_before := v_part;
       end if;
       v_contextual[v_at] := row(null, p_namespace, v_part[1], v_part[2], v_part[3], v_part[4],
@@ -395,13 +394,13 @@ begin
     from authz._tuples_of(p_namespace, 'contextual_tuples', p_tuples, 100,
       'contextual_tuple_invalid') t
   );
-  perform authz._refuse_any(v_program, 'contextual_tuples', p_tuples, v_contextual,
+  perform authz._refuse_any(p_program, 'contextual_tuples', p_tuples, v_contextual,
     'contextual_tuple_invalid');
   return v_contextual;
 end
 $$;
 
-comment on function authz._contextual(text, jsonb) is
+comment on function authz._contextual(text, text, jsonb) is
 'Tuples that count for one call only, at most 100, checked as if they were written; null if there
 are none. They have no id. Texts as most are take the loop, everything else what batches take.';
 

@@ -168,9 +168,6 @@ begin
   if p_context is not null then
     perform authz._check_context('context', p_context);
   end if;
-  if p_contextual_tuples is not null then
-    v_contextual := authz._contextual(v_namespace, p_contextual_tuples);
-  end if;
 
   if v_resource_type not in ('rbac_role', 'rbac_permission') then
     select left(a.hash, 12) into v_program
@@ -180,6 +177,10 @@ begin
   if v_program is null then
     select d.program, d.relations into v_program, v_relations
     from authz._default_decider(v_namespace, v_resource_type, v_permission) d;
+  end if;
+  if p_contextual_tuples is not null then
+    v_contextual := authz._contextual(v_namespace,
+      coalesce(v_program, authz._active_program(v_namespace)), p_contextual_tuples);
   end if;
   if v_program is null then
     return authz._dynamic_holds(v_namespace, v_subject_type, v_subject_id, v_subject_relation,

@@ -1060,7 +1060,7 @@ begin
   perform authz._check_context('context', p_context);
   return authz._explain(v_namespace, v_subject_type, v_subject_id, v_subject_relation,
     v_permission, v_resource_type, v_resource_id, p_context,
-    authz._contextual(v_namespace, p_contextual_tuples));
+    authz._contextual(v_namespace, authz._active_program(v_namespace), p_contextual_tuples));
 end
 $$;
 

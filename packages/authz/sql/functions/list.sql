@@ -280,7 +280,8 @@ begin
   perform authz._check_names(v_resource_type, 'any', v_permission, v_subject_type, v_subject_id,
     v_subject_relation);
   perform authz._check_context('context', p_context);
-  v_contextual := authz._contextual(v_namespace, p_contextual_tuples);
+  v_contextual := authz._contextual(v_namespace,
+    authz._active_program(v_namespace), p_contextual_tuples);
 
   return query
   select case
@@ -348,7 +349,8 @@ begin
     coalesce(v_subject_type, 'any'), 'any', v_subject_relation);
   perform authz._check_limit(p_limit);
   perform authz._check_context('context', p_context);
-  v_contextual := authz._contextual(v_namespace, p_contextual_tuples);
+  v_contextual := authz._contextual(v_namespace,
+    authz._active_program(v_namespace), p_contextual_tuples);
 
   return query
   select s.type, case

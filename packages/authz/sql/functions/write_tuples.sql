@@ -16,6 +16,7 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
@@ -48,31 +49,33 @@ begin
     order by w.relation, w.resource_type, w.subject_type
   ) e;
 
-  with locked as materialized (
+  select coalesce(array_agg(l.ord), '{}'), array_agg(l.id) into v_gone, v_ids
+  from (
     select d.ord, t.id
-    from unnest(v_deletes) with ordinality d (
-      id, namespace, resource_type, resource_id, relation, subject_type, subject_id,
-      subject_relation, created_at, expires_at, condition_name, condition_context,
-      resource_id_raw, subject_id_raw, ord)
-    join authz.tuples t on t.namespace = v_namespace
-      and t.resource_type = d.resource_type
-      and t.resource_id = d.resource_id
-      and t.relation = d.relation
-      and t.subject_type = d.subject_type
-      and t.subject_id = d.subject_id
-      and coalesce(t.subject_relation, '') = coalesce(d.subject_relation, '')
-    order by t.resource_type, t.resource_id, t.relation, t.subject_type, t.subject_id,
-      coalesce(t.subject_relation, '')
-    for update of t
-  ),
-  gone as (
-    delete from authz.tuples t
-    using locked l
-    where t.namespace = v_namespace and t.id = l.id
-    returning l.ord
-  )
-  select coalesce(array_agg(g.ord::int), '{}') into v_gone
-  from gone g;
+    from (
+      select d.*
+      from unnest(v_deletes) with ordinality d (
+        id, namespace, resource_type, resource_id, relation, subject_type, subject_id,
+        subject_relation, created_at, expires_at, condition_name, condition_context,
+        resource_id_raw, subject_id_raw, ord)
+      order by d.resource_type, d.resource_id, d.relation, d.subject_type, d.subject_id,
+        coalesce(d.subject_relation, '')
+    ) d
+    cross join lateral (
+      select t.id
+      from authz.tuples t
+      where t.namespace = v_namespace
+        and t.resource_type = d.resource_type
+        and t.resource_id = d.resource_id
+        and t.relation = d.relation
+        and t.subject_type = d.subject_type
+        and t.subject_id = d.subject_id
+        and coalesce(t.subject_relation, '') = coalesce(d.subject_relation, '')
+      for update
+    ) t
+  ) l;
+  delete from authz.tuples t
+  where t.namespace = v_namespace and t.id = any (v_ids);
   deleted := cardinality(v_gone);
   if p_on_missing = 'error' and deleted < cardinality(v_deletes) then
     perform authz._fail_missing(v_gone, cardinality(v_deletes));
