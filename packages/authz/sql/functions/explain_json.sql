@@ -389,13 +389,13 @@ begin
           v_operator[v_at] := 'cycle';
           v_value[v_at] := 'C';
           v_is_clean[v_at] := false;
+        elsif v_rule is null then
+          v_operator[v_at] := 'undefined';
+          v_value[v_at] := 'F';
         elsif (v_here ->> 'hops')::int > p_max_depth then
           v_operator[v_at] := 'depth';
           v_value[v_at] := 'U';
           v_is_clean[v_at] := false;
-        elsif v_rule is null then
-          v_operator[v_at] := 'undefined';
-          v_value[v_at] := 'F';
         elsif v_same is not null
           and (p_max_depth is null or v_here -> 'hops' <= v_node[v_same] -> 'hops')
         then
