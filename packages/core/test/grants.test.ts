@@ -17,7 +17,9 @@ const files = {
 };
 const manifest = {
   schema: "shop",
-  functions: Object.fromEntries(["look", "buy", "purge", "_helper", "key_hash", '"check"'].map((name) => [`${name}()`, {}])),
+  functions: Object.fromEntries(
+    ["look", "buy", "purge", "_helper", "key_hash", '"check"'].map((name) => [`${name}()`, {}]),
+  ),
 };
 const access = { admin: ["purge"], secret: ["key_hash"], buyer: ["buy"] };
 const shop = (release: string, changed = files) =>

@@ -24,7 +24,7 @@ export interface ConditionSource {
 }
 
 /** What is wrong with a condition, and where. */
-export interface ConditionProblem {
+interface ConditionProblem {
   message: string;
   /** The character in the expression, from 1. */
   position: number;
