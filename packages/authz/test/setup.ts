@@ -1,4 +1,7 @@
-// Random tests draw the same cases each time, so that a change fails by what it changes. HOWDAH_PROPERTY_RUNS=<n> draws new ones.
+// Random tests draw the same cases each time, so that a change fails by what it changes. HOWDAH_PROPERTY_RUNS=<n> draws n new ones,
+// or those of HOWDAH_PROPERTY_SEED.
 import fc from "fast-check";
 
-if (process.env.HOWDAH_PROPERTY_RUNS === undefined) fc.configureGlobal({ seed: 20261121 });
+const { HOWDAH_PROPERTY_RUNS, HOWDAH_PROPERTY_SEED } = process.env;
+const seed = HOWDAH_PROPERTY_SEED?.split("/")[0] ?? (HOWDAH_PROPERTY_RUNS === undefined ? "20261121" : undefined);
+if (seed !== undefined) fc.configureGlobal({ seed: Number(seed) });
