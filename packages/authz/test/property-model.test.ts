@@ -24,7 +24,7 @@ async function inFreshDatabase<T>(fn: (client: PoolClient) => Promise<T>): Promi
     db = await testDatabase({ modules: [authzModule] });
   }
   return inRollback(db, async (client) => {
-    await client.query("set local plan_cache_mode = force_generic_plan");
+    await client.query("set local plan_cache_mode = force_generic_plan; set local jit = off");
     return fn(client);
   });
 }

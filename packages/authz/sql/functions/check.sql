@@ -142,8 +142,8 @@ parallel safe
 security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
 set jit = off
+set enable_seqscan = off
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
@@ -306,8 +306,8 @@ parallel safe
 security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
 set jit = off
+set enable_seqscan = off
 as $$
 begin
   return authz._check_each(p_subject_type, p_subject_id, p_permissions, p_resource_type,
@@ -343,8 +343,8 @@ parallel safe
 security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
 set jit = off
+set enable_seqscan = off
 as $$
 begin
   return authz._check_each(p_subject_type, p_subject_id, p_permissions, p_resource_type,

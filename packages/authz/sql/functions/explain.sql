@@ -192,8 +192,8 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
 set jit = off
+set enable_seqscan = off
 as $$
 declare
   v_explanation jsonb := authz.explain_json(p_subject_type, p_subject_id, p_permission,
@@ -247,8 +247,8 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
 set jit = off
+set enable_seqscan = off
 as $$
 declare
   v_subject text := concat(p_subject_type, ':', p_subject_id);

@@ -1044,6 +1044,7 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
+set jit = off
 as $$
 declare
   v_namespace text collate "C" := p_namespace;

@@ -16,8 +16,8 @@ parallel safe
 security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
-set enable_seqscan = off
 set jit = off
+set enable_seqscan = off
 as $$
 declare
   v_namespace text collate "C" := p_namespace;

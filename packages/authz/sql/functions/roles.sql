@@ -956,6 +956,7 @@ parallel safe
 security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
+set jit = off
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
@@ -999,6 +1000,7 @@ parallel safe
 security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
+set jit = off
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
@@ -1041,6 +1043,7 @@ parallel safe
 security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
+set jit = off
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
@@ -1081,6 +1084,7 @@ parallel safe
 security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
+set jit = off
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
@@ -1128,6 +1132,7 @@ parallel safe
 security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
+set jit = off
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
