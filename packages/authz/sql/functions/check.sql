@@ -94,7 +94,8 @@ declare
   v_at int;
 begin
   if p_permissions is null then
-    perform authz._check_name('permissions', null);
+    perform howdah.fail('authz', 'identifier_null', 'permissions is null', '22004',
+      jsonb_build_object('field', 'permissions'));
   end if;
   if cardinality(p_permissions) > 1000 then
     perform howdah.fail('authz', 'batch_too_large',
