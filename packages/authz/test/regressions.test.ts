@@ -50,3 +50,22 @@ type group
   expect(await store.objects("group:1", "a", "group")).toEqual(["group:1"]);
   expect(await store.subjects("group:1", "a", "group")).toEqual(["group:1"]);
 });
+
+test("A guard that is itself an exclusion, over something that may loop, compiles to SQL that installs", async () => {
+  const store = await openStore(
+    db,
+    `model
+  schema 1.1
+type user
+type group
+  relations
+    define parent: [group]
+    define a: [user] and ((a from parent or b from parent) but not c from parent)
+    define b: parent
+    define c: [user] or c from parent
+`,
+  );
+  await store.write("group:2#parent@group:1", "group:1#parent@group:0", "group:2#a@user:ann", "group:1#a@user:ann");
+  expect(await store.check("user:ann", "a", "group:2")).toBe(false);
+  expect(await store.check("user:ann", "c", "group:2")).toBe(false);
+});

@@ -164,6 +164,7 @@ describe("making partitions", () => {
     await one("select howdah.ensure_day_partitions('shop.metrics', 4)", [], slow);
     const waiting = one("select howdah.ensure_day_partitions('shop.metrics', 5)", [], other);
     await waits(other);
+    // The server itself must let its lock_timeout of two seconds pass: no clock of ours can.
     await slow.query("select pg_sleep(2.1)");
     await slow.query("commit");
     expect(await waiting).toBe(1);

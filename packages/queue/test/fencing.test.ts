@@ -54,7 +54,7 @@ async function withinLease(attempt: (job: Claimed) => Promise<boolean>): Promise
   expect.fail("30 seconds were not enough");
 }
 
-/** Waits, on a connection, until a job's lease has ended. */
+/** Waits, on a connection, until a job's lease has ended: leases follow the server's clock, which no test can move. */
 const outlast = (client: pg.Client, job: Claimed): Promise<unknown> =>
   client.query("select pg_sleep(greatest(0, extract(epoch from $1::timestamptz - clock_timestamp())) + 0.002)", [
     job.visibility_timeout_at,

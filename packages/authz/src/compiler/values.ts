@@ -21,5 +21,6 @@ export function checkedValue(context: Context, node: Node, given: Given = {}): s
 /** Whether the subtract does not hold; not true where it loops. */
 export function isNot(context: Context, node: Node, given: Given = {}): string {
   if (!context.analysis.mayLoop(node)) return `not ${call(context, node, "check", given)}`;
-  return `case ${valueExpression(context, node, given)} when 0 then true when 2 then null else false end`;
+  // In brackets, because the IF of PL/pgSQL ends at the first THEN outside of any.
+  return `(case ${valueExpression(context, node, given)} when 0 then true when 2 then null else false end)`;
 }

@@ -898,9 +898,9 @@ begin
   return authz_rt.m_b8eb142e5a7f_r3_check(
     p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_id, p_context
   )
-    and case authz_rt.m_b8eb142e5a7f_r2_value(
+    and (case authz_rt.m_b8eb142e5a7f_r2_value(
     p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_resource_id, p_context
-  ) when 0 then true when 2 then null else false end;
+  ) when 0 then true when 2 then null else false end);
 end
 $$;
 
@@ -926,9 +926,9 @@ begin
   narrowed as materialized (
     select n.resource_id, n.allowed
     from (
-      select c.resource_id, case when l.loops then c.allowed and case authz_rt.m_b8eb142e5a7f_r2_value(
+      select c.resource_id, case when l.loops then c.allowed and (case authz_rt.m_b8eb142e5a7f_r2_value(
         p_namespace, p_subject_type, p_subject_id, p_subject_relation, c.resource_id, p_context
-      ) when 0 then true when 2 then null else false end
+      ) when 0 then true when 2 then null else false end)
         else case when f.resource_id is null then c.allowed end end as allowed
       from candidates c
       cross join (select authz_rt.m_b8eb142e5a7f_r2_loops(
@@ -970,9 +970,9 @@ begin
   narrowed as materialized (
     select n.resource_id, n.allowed
     from (
-      select c.resource_id, case when l.loops then c.allowed and case authz_rt.m_b8eb142e5a7f_r2_value(
+      select c.resource_id, case when l.loops then c.allowed and (case authz_rt.m_b8eb142e5a7f_r2_value(
         p_namespace, p_subject_type, p_subject_id, p_subject_relation, c.resource_id, p_context
-      ) when 0 then true when 2 then null else false end
+      ) when 0 then true when 2 then null else false end)
         else case when f.resource_id is null then c.allowed end end as allowed
       from candidates c
       cross join (select authz_rt.m_b8eb142e5a7f_r2_loops(
