@@ -1,11 +1,21 @@
 import { transformer } from "@openfga/syntax-transformer";
-import type { OpenFgaModel } from "./compiler/model.ts";
+import { renderCondition } from "./compiler/condition.ts";
+import { jsonbText } from "./compiler/hash.ts";
+import {
+  type ConditionDefinition,
+  describeRestriction,
+  type OpenFgaModel,
+  type Rewrite,
+  restrictionsOf,
+  type TypeRestriction,
+} from "./compiler/model.ts";
 
 /** One difference between two models. */
 export interface ModelChange {
   change: "added" | "removed" | "changed";
   /** `type document`, `document#viewer` or `condition in_range`. */
   what: string;
+  /** As OpenFGA's language writes it; as JSON what only JSON can say, such as a relation that is granted in two places. */
   before: string | null;
   after: string | null;
 }
@@ -25,21 +35,35 @@ export function diffModels(before: OpenFgaModel | undefined, after: OpenFgaModel
     }));
 }
 
-/** The parts of a model as its language writes them. */
-function parts({ conditions = {}, ...model }: OpenFgaModel): Map<string, string> {
-  const found = new Map<string, string>();
-  let type = "";
-  for (const line of written(model).split("\n")) {
-    const [, kind = "", name = "", text = ""] = /^\s*(type|define) ([^:\s]+):?\s*(.*)$/.exec(line) ?? [];
-    if (kind === "type") type = name;
-    if (kind !== "") found.set(kind === "type" ? `type ${name}` : `${type}#${name}`, text || `type ${name}`);
-  }
-  // One by one, because their text may look like anything.
-  for (const [name, condition] of Object.entries(conditions)) {
-    const text = written({ ...model, type_definitions: [], conditions: { [name]: condition } });
-    found.set(`condition ${name}`, text.slice(text.indexOf("condition ")).replace(/\s+/g, " ").trim());
-  }
-  return found;
+/** The parts of a model, each in a text that says all of it. */
+function parts({ type_definitions, conditions = {} }: OpenFgaModel): Map<string, string> {
+  const types = type_definitions.flatMap((definition) => [
+    [`type ${definition.type}`, `type ${definition.type}`] as const,
+    ...Object.entries(definition.relations ?? {}).map(
+      ([relation, rewrite]) =>
+        [`${definition.type}#${relation}`, relationText(rewrite, restrictionsOf(definition, relation))] as const,
+    ),
+  ]);
+  const named = Object.entries(conditions).map(
+    ([name, one]) => [`condition ${name}`, conditionText(name, one)] as const,
+  );
+  return new Map([...types, ...named]);
 }
 
-const written = (model: OpenFgaModel): string => transformer.transformJSONStringToDSL(JSON.stringify(model));
+/** A relation as it stands behind `define relation:`. The language has one place for who is granted it: the first. */
+function relationText(rewrite: Rewrite, restrictions: TypeRestriction[]): string {
+  const metadata = { relations: { r: { directly_related_user_types: restrictions } } };
+  const alone = { schema_version: "1.1", type_definitions: [{ type: "t", relations: { r: rewrite }, metadata }] };
+  try {
+    return transformer.transformJSONStringToDSL(JSON.stringify(alone)).split("define r: ")[1]?.trim() ?? "";
+  } catch {
+    const granted = restrictions.map(describeRestriction);
+    return jsonbText(JSON.parse(JSON.stringify(rewrite), (key, value) => (key === "this" ? granted : value)));
+  }
+}
+
+function conditionText(name: string, condition: ConditionDefinition): string {
+  const parameters = Object.entries(renderCondition(name, condition).parameters).sort();
+  const typed = parameters.map(([parameter, type]) => `${parameter}: ${type}`).join(", ");
+  return `condition ${name}(${typed}) {\n  ${condition.expression.trim()}\n}`;
+}
