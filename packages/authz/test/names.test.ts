@@ -155,3 +155,31 @@ test("ids and names of the greatest length are taken", async () => {
   expect(await value(db, "select authz.delete_tuple($1, 'x', $2, 'u', 'x', null, 'n')", [a, b])).toBe(true);
   await value(db, "select authz.write('d', '1', 'r', 'u', '1', $1)", ["x".repeat(1024)]);
 });
+
+test("names are judged alike however the session reads backslashes", async () => {
+  const client = await db.client();
+  await client.query("set standard_conforming_strings to off");
+  const check = (id: string): Promise<unknown> =>
+    value(client, "select authz.check('user', $1, 'read', 'doc', '1', 'acme')", [id]);
+  const write = (tuple: object): Promise<unknown> =>
+    rows(client, "select * from authz.write_tuples($1, p_namespace => 'acme')", [JSON.stringify([tuple])]);
+  const batch = (...ids: string[]): Promise<unknown> =>
+    value(client, "select authz.filter_authorized('user', 'ann', 'doc', 'read', $1, 'acme')", [ids]);
+
+  for (const [id, code] of [
+    ["a\u0001b", "id_invalid_chars 22023"],
+    ["a\u2028b", "id_invalid_chars 22023"],
+    [" a", "id_whitespace 22023"],
+    ["a ", "id_whitespace 22023"],
+    ["a\u3000", "id_whitespace 22023"],
+  ] as const) {
+    await refuses(check(id), code);
+    await refuses(batch("1", id), "array_element_invalid 22023");
+    await refuses(write({ user: `user:${id}`, relation: "read", object: "doc:1" }), "array_element_invalid 22023");
+  }
+  for (const id of ["sales", "ä s", "x01 u0085"]) {
+    expect(await check(id)).toBe(false);
+    expect(await batch(id)).toEqual([]);
+    await write({ user: `user:${id}`, relation: "read", object: "doc:1" });
+  }
+});

@@ -19,7 +19,7 @@ const errorOf = async (text: string, values: unknown[] = []): Promise<HowdahErro
 };
 
 describe("the guard", () => {
-  test.each([
+  const wrong: [what: string, namespace: string | null, code: string, sqlstate: string][] = [
     ["null", null, "namespace_null", "22004"],
     ["empty", "", "namespace_empty", "22026"],
     ["1,025 characters", "x".repeat(1025), "namespace_too_long", "22001"],
@@ -29,7 +29,9 @@ describe("the guard", () => {
     ["a line separator", "a\u2028b", "namespace_invalid_chars", "22023"],
     ["a leading space", " a", "namespace_whitespace", "22023"],
     ["a trailing ideographic space", "a\u3000", "namespace_whitespace", "22023"],
-  ])("refuses a namespace that is or has %s", async (_what, namespace, code, sqlstate) => {
+  ];
+
+  test.each(wrong)("refuses a namespace that is or has %s", async (_what, namespace, code, sqlstate) => {
     expect(await errorOf("select howdah.guard('shop', $1)", [namespace])).toMatchObject({
       module: "shop",
       code,
@@ -37,6 +39,18 @@ describe("the guard", () => {
     });
     const pinned = await errorOf("select howdah.set_tenant($1)", [namespace]);
     expect(pinned).toMatchObject({ module: "howdah", code, sqlstate });
+  });
+
+  test("judges a namespace alike however the session reads backslashes", async () => {
+    const client = await db.client();
+    await client.query("set standard_conforming_strings to off");
+    for (const [_what, namespace, code, sqlstate] of wrong) {
+      const refused = client.query("select howdah.guard('shop', $1)", [namespace]);
+      expect(await refused.catch(toHowdahError)).toMatchObject({ code, sqlstate });
+    }
+    for (const namespace of ["acme", "sales", "x01", "u0085"]) {
+      await client.query("select howdah.guard('shop', $1)", [namespace]);
+    }
   });
 
   test("accepts anything else up to 1,024 characters", async () => {

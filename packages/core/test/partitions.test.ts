@@ -113,6 +113,14 @@ describe("making partitions", () => {
     expect(await partitions("metrics")).toEqual(["metrics_y2026m11", "metrics_y2027m03", "winter"]);
   });
 
+  test("reads the bounds of partitions however the session reads backslashes", async () => {
+    const client = await db.client();
+    await client.query("set standard_conforming_strings to off");
+    const call = "select howdah.ensure_month_partitions('shop.metrics', 1)";
+    expect(await one(call, [], client)).toBe(2);
+    expect(await one(call, [], client)).toBe(0);
+  });
+
   test("tiles time without a gap or an overlap, for any clock", async () => {
     const day = fc.date({ min: new Date("1970-01-01"), max: new Date("9999-12-31"), noInvalidDate: true });
     const client = await db.client();

@@ -513,6 +513,15 @@ describe("a time zone", () => {
   });
 });
 
+test("expressions and time zones are read alike however the session reads backslashes", async () => {
+  const client = await db.client();
+  await client.query("set standard_conforming_strings to off");
+  const { rows } = await client.query<{ next: Date }>(
+    "select queue._cron_next_run('*/15 9-17/4\t* JAN-03 mon,2', 'Etc/GMT+5', '2026-02-03T12:00Z') as next",
+  );
+  expect(rows[0]?.next.toISOString()).toBe("2026-02-03T14:00:00.000Z");
+});
+
 describe("a bad expression", () => {
   test.each<[string | null, string, string, string]>([
     [null, "cron_empty", "22026", "is empty"],

@@ -48,6 +48,20 @@ describe("the name of a queue", () => {
     for (const [name, code] of wrong) await refuses(call(sql, [name]), code);
   });
 
+  test("is judged alike however the session reads backslashes", async () => {
+    const client = await db.client();
+    await client.query("set standard_conforming_strings to off");
+    for (const [name, code] of wrong) {
+      await refuses(value(client, "select queue.push('t', $1, '1')", [name]), code);
+      const schedule = value(client, "select queue.delete_schedule('t', $1)", [name]);
+      await refuses(schedule, code.replace("queue", "schedule_name"));
+    }
+    for (const name of ["sales", "grass s", "x01 u0085"]) {
+      expect(await value(client, "select queue.push('t', $1, '1')", [name])).not.toBeNull();
+      expect(await value(client, "select queue.delete_schedule('t', $1)", [name])).toBe(false);
+    }
+  });
+
   test("may hold 256 characters, also inner spaces and characters of any script", async () => {
     for (const name of ["q".repeat(256), "ünï code 漢字 🦊", "漢".repeat(256), "a/b.c:d'e\"f\\g%s"]) {
       expect(await call("queue.push('t', $1, '1')", [name])).not.toBeNull();

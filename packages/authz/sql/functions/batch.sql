@@ -33,7 +33,8 @@ parallel safe
 as $$
   select case
     when (length(p_id) between 1 and 1024 and not p_id collate "C"
-        ~ '[\x01-\x1f\x7f\u0085\u2028\u2029]|^[\s\u00a0\u3000]|[\s\u00a0\u3000]$') is not true
+        ~ e'[\\x01-\\x1f\\x7f\\u0085\\u2028\\u2029]|^[\\s\\u00a0\\u3000]|[\\s\\u00a0\\u3000]$'
+      ) is not true
       then p_field || ' must have 1 to 1024 characters, no control characters, and no white space'
         || ' at the ends'
   end

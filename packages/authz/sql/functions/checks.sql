@@ -133,11 +133,11 @@ begin
       howdah.fail('authz', 'id_too_long',
         format('%s has %s characters, at most 1024 are allowed', p_field, length(v_id)), '22001',
         jsonb_build_object('field', p_field, 'limit', 1024, 'actual', length(v_id)))
-    when v_id ~ '[\x01-\x1f\x7f\u0085\u2028\u2029]' then
+    when v_id ~ e'[\\x01-\\x1f\\x7f\\u0085\\u2028\\u2029]' then
       howdah.fail('authz', 'id_invalid_chars',
         format('%s contains control characters', p_field), '22023',
         jsonb_build_object('field', p_field))
-    when v_id ~ '^[\s\u00a0\u3000]|[\s\u00a0\u3000]$' then
+    when v_id ~ e'^[\\s\\u00a0\\u3000]|[\\s\\u00a0\\u3000]$' then
       howdah.fail('authz', 'id_whitespace',
         format('%s %L begins or ends with white space', p_field, left(v_id, 100)), '22023',
         jsonb_build_object('field', p_field, 'value', left(v_id, 100)))
@@ -173,7 +173,8 @@ begin
   from unnest(p_ids) with ordinality i (id, at)
   where (length(i.id) between 1 and 1024
     and not i.id collate "C"
-      ~ '[\x01-\x1f\x7f\u0085\u2028\u2029]|^[\s\u00a0\u3000]|[\s\u00a0\u3000]$') is not true
+      ~ e'[\\x01-\\x1f\\x7f\\u0085\\u2028\\u2029]|^[\\s\\u00a0\\u3000]|[\\s\\u00a0\\u3000]$'
+    ) is not true
   order by i.at
   limit 1;
 

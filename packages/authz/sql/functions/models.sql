@@ -746,7 +746,7 @@ begin
   where p.pronamespace = 'authz_rt'::regnamespace
     and starts_with(p.proname, v_name)
     and obj_description(p.oid, 'pg_proc')
-      ~ ('(^|\s)' || p_type || '#' || p_relation || '($|[^a-z0-9_-])');
+      ~ ('(^|[[:space:]])' || p_type || '#' || p_relation || '($|[^a-z0-9_-])');
   return v_source;
 end
 $$;

@@ -28,7 +28,8 @@ begin
   end if;
 
   if v_namespace is null or v_namespace = '' or length(v_namespace) > 1024
-    or v_namespace ~ '[\x01-\x1f\x7f\u0085\u2028\u2029]|^[\s\u00a0\u3000]|[\s\u00a0\u3000]$'
+    or v_namespace
+      ~ e'[\\x01-\\x1f\\x7f\\u0085\\u2028\\u2029]|^[\\s\\u00a0\\u3000]|[\\s\\u00a0\\u3000]$'
   then
     perform howdah._check_namespace(p_module, v_namespace);
   end if;
@@ -127,11 +128,11 @@ begin
         format('namespace has %s characters, at most 1024 are allowed', length(p_namespace)),
         '22001',
         jsonb_build_object('field', 'namespace', 'limit', 1024, 'actual', length(p_namespace)))
-    when p_namespace ~ '[\x01-\x1f\x7f\u0085\u2028\u2029]' then
+    when p_namespace ~ e'[\\x01-\\x1f\\x7f\\u0085\\u2028\\u2029]' then
       howdah.fail(p_module, 'namespace_invalid_chars',
         'namespace contains control characters', '22023',
         jsonb_build_object('field', 'namespace'))
-    when p_namespace ~ '^[\s\u00a0\u3000]|[\s\u00a0\u3000]$' then
+    when p_namespace ~ e'^[\\s\\u00a0\\u3000]|[\\s\\u00a0\\u3000]$' then
       howdah.fail(p_module, 'namespace_whitespace',
         format('namespace %L begins or ends with white space', p_namespace), '22023',
         jsonb_build_object('field', 'namespace'))

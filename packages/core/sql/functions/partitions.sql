@@ -340,7 +340,7 @@ as $$
     case b.parts[2] when 'MAXVALUE' then 'infinity' else trim(b.parts[2], '''') end::timestamptz
   from pg_inherits i
   join pg_class c on c.oid = i.inhrelid,
-    regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \((.*)\) TO \((.*)\)') b(parts)
+    regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM [(](.*)[)] TO [(](.*)[)]') b(parts)
   where i.inhparent = p_table
     and b.parts is not null
 $$;

@@ -21,10 +21,10 @@ begin
       howdah.fail('queue', 'queue_too_long',
         format('queue has %s characters, at most 256 are allowed', length(v_queue)), '22001',
         jsonb_build_object('field', 'queue', 'limit', 256, 'actual', length(v_queue)))
-    when v_queue ~ '[\x01-\x1f\x7f\u0085\u2028\u2029]' then
+    when v_queue ~ e'[\\x01-\\x1f\\x7f\\u0085\\u2028\\u2029]' then
       howdah.fail('queue', 'queue_invalid_chars', 'queue contains control characters', '22023',
         jsonb_build_object('field', 'queue'))
-    when v_queue ~ '^[\s\u00a0\u3000]|[\s\u00a0\u3000]$' then
+    when v_queue ~ e'^[\\s\\u00a0\\u3000]|[\\s\\u00a0\\u3000]$' then
       howdah.fail('queue', 'queue_whitespace',
         format('queue %L begins or ends with white space', v_queue), '22023',
         jsonb_build_object('field', 'queue'))

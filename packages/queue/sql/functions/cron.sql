@@ -137,7 +137,7 @@ begin
     end if;
   end if;
 
-  v_fields := regexp_split_to_array(v_cron, '\s+');
+  v_fields := regexp_split_to_array(v_cron, '[[:space:]]+');
   if cardinality(v_fields) <> 5 then
     perform howdah.fail('queue', 'cron_fields',
       format('cron expression %L has %s fields, 5 are needed', p_cron, cardinality(v_fields)),
@@ -180,7 +180,7 @@ begin
 
   foreach v_item in array string_to_array(v_field, ',') loop
     v_parts := regexp_match(v_item,
-      '^(\*|(?:(\d{1,4})|([A-Z]{3}))(?:-(?:(\d{1,4})|([A-Z]{3})))?)(?:/(\d{1,4}))?$');
+      '^([*]|(?:([0-9]{1,4})|([A-Z]{3}))(?:-(?:([0-9]{1,4})|([A-Z]{3})))?)(?:/([0-9]{1,4}))?$');
     if v_parts is null then
       perform queue._cron_refuse(p_field, p_min, p_max, format('contains %L', v_item));
     end if;
@@ -414,7 +414,7 @@ begin
   -- "at time zone" also takes offsets, POSIX rules and abbreviations. None of them has a slash and
   -- no digit; the names of one word that are no abbreviations are a closed list.
   if v_timezone ~* '^[a-z]+(/[a-z]+([_-][a-z]+)*)+$'
-    or v_timezone ~* '^(Etc/)?(UTC|GMT[+-]?0?)$|^Etc/GMT(\+(\d|1[0-2])|-(\d|1[0-4]))$'
+    or v_timezone ~* '^(Etc/)?(UTC|GMT[+-]?0?)$|^Etc/GMT([+]([0-9]|1[0-2])|-([0-9]|1[0-4]))$'
     or v_timezone ~* ('^((EST5E|CST6C|MST7M|PST8P)DT|Cuba|Egypt|Eire|GB|GB-Eire|Greenwich|Hongkong|'
       || 'Iceland|Iran|Israel|Jamaica|Japan|Kwajalein|Libya|Navajo|NZ|NZ-CHAT|Poland|Portugal|PRC|'
       || 'ROC|ROK|Singapore|Turkey|UCT|Universal|W-SU|Zulu)$')

@@ -705,11 +705,11 @@ begin
       howdah.fail('queue', 'schedule_name_too_long',
         format('schedule name has %s characters, at most 256 are allowed', length(v_name)), '22001',
         jsonb_build_object('field', 'schedule_name', 'limit', 256, 'actual', length(v_name)))
-    when v_name ~ '[\x01-\x1f\x7f\u0085\u2028\u2029]' then
+    when v_name ~ e'[\\x01-\\x1f\\x7f\\u0085\\u2028\\u2029]' then
       howdah.fail('queue', 'schedule_name_invalid_chars',
         'schedule name contains control characters', '22023',
         jsonb_build_object('field', 'schedule_name'))
-    when v_name ~ '^[\s\u00a0\u3000]|[\s\u00a0\u3000]$' then
+    when v_name ~ e'^[\\s\\u00a0\\u3000]|[\\s\\u00a0\\u3000]$' then
       howdah.fail('queue', 'schedule_name_whitespace',
         format('schedule name %L begins or ends with white space', v_name), '22023',
         jsonb_build_object('field', 'schedule_name'))
