@@ -55,6 +55,27 @@ describe("names", () => {
     expect(await rows(db, `select * from authz.list_${kind}s('acme')`)).toEqual([]);
   });
 
+  test.each(["role", "permission"])(
+    "the label and description of a %s have a limit, for plain SQL too",
+    async (kind) => {
+      expect(await call(`create_${kind}`, "editor", "ä".repeat(200), "ä".repeat(2000), "acme")).toBe(true);
+      expect(await call(`update_${kind}`, "editor", "x".repeat(200), null, "acme")).toBe(true);
+      for (const [label, description, message] of [
+        ["x".repeat(201), null, "label has 201 characters, at most 200 are allowed"],
+        ["x", "x".repeat(2001), "description has 2001 characters, at most 2000 are allowed"],
+      ]) {
+        for (const name of [`create_${kind}`, `update_${kind}`]) {
+          const refused = call(name, "editor", label, description, "acme");
+          await refuses(refused, "identifier_too_long 22001");
+          await expect(refused).rejects.toMatchObject({ message });
+        }
+        const plain = db.query(`update authz.${kind}s set label = $1, description = $2`, [label, description]);
+        await expect(plain).rejects.toMatchObject({ code: "23514" });
+      }
+      expect(await events(`${kind}_updated`)).toHaveLength(1);
+    },
+  );
+
   test.each(["role", "permission"])("what becomes of a %s is recorded, with who did it", async (kind) => {
     await db.transaction(
       async (tx) => {

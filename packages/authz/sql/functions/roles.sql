@@ -38,6 +38,32 @@ $$;
 comment on function authz._check_slug(text, text) is
 'Refuse what cannot be the name of a role or permission.';
 
+create or replace function authz._check_words(p_label text, p_description text) returns void
+language plpgsql
+immutable
+parallel safe
+as $$
+declare
+  v_long record;
+begin
+  select w.field, length(w.words) as actual, w.most into v_long
+  from (values ('label', p_label, 200), ('description', p_description, 2000))
+    w (field, words, most)
+  where length(w.words) > w.most
+  limit 1;
+  if found then
+    perform howdah.fail('authz', 'identifier_too_long',
+      format('%s has %s characters, at most %s are allowed', v_long.field, v_long.actual,
+        v_long.most),
+      '22001',
+      jsonb_build_object('field', v_long.field, 'limit', v_long.most, 'actual', v_long.actual));
+  end if;
+end
+$$;
+
+comment on function authz._check_words(text, text) is
+'Refuse a label or description of a role or permission that is too long.';
+
 create or replace function authz._check_slugs(p_field text, p_slugs text[]) returns void
 language plpgsql
 immutable
@@ -399,6 +425,7 @@ begin
   perform howdah.guard('authz', p_namespace);
   perform authz._check_global(p_namespace);
   perform authz._check_slug('role', p_slug);
+  perform authz._check_words(p_label, p_description);
 
   insert into authz.roles (namespace, slug, label, description)
   values (p_namespace, p_slug, p_label, p_description)
@@ -419,11 +446,12 @@ comment on function authz.create_role(text, text, text, text) is
 Namespace global registers roles that every namespace has; a namespace may register one of the same
 name, with a label of its own.
 p_slug         its name: ^[a-z][a-z0-9_:-]*$, at most 64 bytes
-p_label        its name for people
-p_description  what it is for
+p_label        its name for people, at most 200 characters
+p_description  what it is for, at most 2,000 characters
 p_namespace    the tenant, or global for all of them
 Returns        true; false if the namespace has it already, which is left as it is
-Errors         authz.slug_invalid (22023), global_write_denied, tenant_mismatch (42501)
+Errors         authz.slug_invalid (22023), identifier_too_long (22001), global_write_denied,
+               tenant_mismatch (42501)
 Example        select authz.create_role(''editor'', ''Editor'', p_namespace => ''acme'');';
 
 create or replace function authz.update_role(
@@ -443,6 +471,7 @@ begin
   perform howdah.guard('authz', p_namespace);
   perform authz._check_global(p_namespace);
   perform authz._check_slug('role', p_slug);
+  perform authz._check_words(p_label, p_description);
 
   update authz.roles r
   set label = p_label, description = p_description
@@ -463,11 +492,12 @@ comment on function authz.update_role(text, text, text, text) is
 'Give a role of the namespace another label and description.
 
 p_slug         the role
-p_label        its name for people, null for none
-p_description  what it is for, null for nothing
+p_label        its name for people, at most 200 characters, null for none
+p_description  what it is for, at most 2,000 characters, null for nothing
 p_namespace    the tenant, or global
 Returns        true if something changed; false if not, or if the namespace registers no such role
-Errors         authz.slug_invalid (22023), global_write_denied, tenant_mismatch (42501)
+Errors         authz.slug_invalid (22023), identifier_too_long (22001), global_write_denied,
+               tenant_mismatch (42501)
 Example        select authz.update_role(''editor'', ''Editors'', p_namespace => ''acme'');';
 
 create or replace function authz.delete_role(
@@ -522,6 +552,7 @@ begin
   perform howdah.guard('authz', p_namespace);
   perform authz._check_global(p_namespace);
   perform authz._check_slug('permission', p_slug);
+  perform authz._check_words(p_label, p_description);
 
   insert into authz.permissions (namespace, slug, label, description)
   values (p_namespace, p_slug, p_label, p_description)
@@ -542,11 +573,12 @@ comment on function authz.create_permission(text, text, text, text) is
 Namespace global registers permissions that every namespace has; a namespace may register one of the
 same name, with a label of its own.
 p_slug         its name: ^[a-z][a-z0-9_:-]*$, at most 64 bytes
-p_label        its name for people
-p_description  what it permits
+p_label        its name for people, at most 200 characters
+p_description  what it permits, at most 2,000 characters
 p_namespace    the tenant, or global for all of them
 Returns        true; false if the namespace has it already, which is left as it is
-Errors         authz.slug_invalid (22023), global_write_denied, tenant_mismatch (42501)
+Errors         authz.slug_invalid (22023), identifier_too_long (22001), global_write_denied,
+               tenant_mismatch (42501)
 Example        select authz.create_permission(''posts:write'', p_namespace => ''acme'');';
 
 create or replace function authz.update_permission(
@@ -566,6 +598,7 @@ begin
   perform howdah.guard('authz', p_namespace);
   perform authz._check_global(p_namespace);
   perform authz._check_slug('permission', p_slug);
+  perform authz._check_words(p_label, p_description);
 
   update authz.permissions p
   set label = p_label, description = p_description
@@ -586,11 +619,12 @@ comment on function authz.update_permission(text, text, text, text) is
 'Give a permission of the namespace another label and description.
 
 p_slug         the permission
-p_label        its name for people, null for none
-p_description  what it permits, null for nothing
+p_label        its name for people, at most 200 characters, null for none
+p_description  what it permits, at most 2,000 characters, null for nothing
 p_namespace    the tenant, or global
 Returns        true if something changed; false if not, or if the namespace registers none of it
-Errors         authz.slug_invalid (22023), global_write_denied, tenant_mismatch (42501)
+Errors         authz.slug_invalid (22023), identifier_too_long (22001), global_write_denied,
+               tenant_mismatch (42501)
 Example        select authz.update_permission(''write'', ''Write'', p_namespace => ''acme'');';
 
 create or replace function authz.delete_permission(

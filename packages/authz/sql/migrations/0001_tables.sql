@@ -142,7 +142,9 @@ create table authz.roles (
   primary key (namespace, slug),
   constraint roles_slug_check check (
     slug ~ '^[a-z][a-z0-9_:-]*$' and octet_length(slug) <= 64
-  )
+  ),
+  constraint roles_label_check check (length(label) <= 200),
+  constraint roles_description_check check (length(description) <= 2000)
 );
 
 create table authz.permissions (
@@ -154,7 +156,9 @@ create table authz.permissions (
   primary key (namespace, slug),
   constraint permissions_slug_check check (
     slug ~ '^[a-z][a-z0-9_:-]*$' and octet_length(slug) <= 64
-  )
+  ),
+  constraint permissions_label_check check (length(label) <= 200),
+  constraint permissions_description_check check (length(description) <= 2000)
 );
 
 create table authz.audit_events (
