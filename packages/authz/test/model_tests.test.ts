@@ -125,6 +125,7 @@ describe("test_model", () => {
   test("refuses tests of another form, and models that do not exist", async () => {
     await refuses(run({}), "model_invalid 22023");
     await refuses(run([{ check: 1 }]), "model_invalid 22023");
+    await refuses(run([{ name: "x".repeat(1_048_576) }]), "model_invalid 22023");
     await refuses(run([], "00000000-0000-7000-8000-000000000000"), "model_not_found P0002");
   });
 });

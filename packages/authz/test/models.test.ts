@@ -197,9 +197,25 @@ describe("write_model", () => {
     ["an object without tests", "{}"],
     ["a test that is no object", "[1]"],
     ["checks that are no array", '[{"check": {}}]'],
+    ["more than 1 MB", JSON.stringify([{ name: "x".repeat(1_048_576) }])],
   ])("refuses tests that are %s", async (_what, tests) => {
     const call = db.query("select authz.write_model($1, 'acme', false, $2)", [documentsProgram().model, tests]);
     await refuses(call, "model_invalid 22023");
+  });
+
+  test("keeps 256 kB of text and 1 MB of tests, and no more", async () => {
+    const program = documentsProgram();
+    await install(db, program);
+    const write = (dsl: string, tests: string): Promise<unknown> =>
+      db.query("select authz.write_model($1, 'acme', false, $2, $3)", [program.model, tests, dsl]);
+    await write("#".repeat(262_144), JSON.stringify([{ name: "x".repeat(1_048_576 - '[{"name": ""}]'.length) }]));
+    for (const [dsl, tests, message] of [
+      ["ä".repeat(131_073), "[]", "dsl takes 262146 bytes, at most 262144 are allowed"],
+      ["", JSON.stringify([{ name: "x".repeat(1_048_563) }]), "tests take 1048577 bytes, at most 1048576 are allowed"],
+    ] as const) {
+      await refuses(write(dsl, tests), "model_invalid 22023");
+      await expect(write(dsl, tests)).rejects.toMatchObject({ message });
+    }
   });
 
   test("checks the namespace like every function", async () => {

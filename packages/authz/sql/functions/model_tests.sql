@@ -35,7 +35,8 @@ comment on function authz.test_model(uuid, jsonb, text) is
 p_model_id   a model of the namespace or of global
 p_tests      an array of tests, or an object with tuples for all of them and tests: each has name,
              tuples, check (user, object, context, assertions), list_objects (user, type,
-             assertions) and list_users (object, user_filter, assertions); null for the stored ones
+             assertions) and list_users (object, user_filter, assertions), at most 1 MB; null for
+             the stored ones
 p_namespace  the tenant
 Returns      one row for each assertion: the name of its test, whether it passed, and in detail what
              was asked, and what was answered instead of what was expected
@@ -54,6 +55,13 @@ declare
 begin
   if p_tests is null then
     return;
+  end if;
+  if octet_length(p_tests::text) > 1048576 then
+    perform howdah.fail('authz', 'model_invalid',
+      format('tests take %s bytes, at most 1048576 are allowed', octet_length(p_tests::text)),
+      '22023',
+      jsonb_build_object('field', 'tests', 'limit', 1048576,
+        'actual', octet_length(p_tests::text)));
   end if;
 
   if jsonb_typeof(v_tests) = 'array' then
@@ -81,7 +89,7 @@ end
 $$;
 
 comment on function authz._check_tests(jsonb) is
-'Refuse tests of another form than the documented.';
+'Refuse tests of another form than the documented, and more than 1 MB of them.';
 
 create or replace function authz._run_tests(p_program text, p_tests jsonb)
 returns table (name text, passed boolean, detail text)

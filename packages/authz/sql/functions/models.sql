@@ -403,7 +403,7 @@ as $$
 declare
   v_namespace text collate "C" := p_namespace;
   v_hash text collate "C" := authz.model_hash(p_model, p_options);
-  v_problem text := authz._model_problem(p_model, p_options);
+  v_problem text := authz._model_problem(p_model, p_dsl, p_options);
   v_id uuid;
 begin
   perform howdah.guard('authz', v_namespace);
@@ -435,8 +435,9 @@ tests and dsl, where given, take the place of those that were stored with it.
 p_model      the model as OpenFGA writes it in JSON, at most 256 kB
 p_namespace  the tenant, or global for all tenants that have no model of their own
 p_activate   true also activates it
-p_tests      tests that must pass at every activation, in the form of OpenFGA''s test files
-p_dsl        the text that the model was written in, to show it again
+p_tests      tests that must pass at every activation, in the form of OpenFGA''s test files, at most
+             1 MB
+p_dsl        the text that the model was written in, to show it again, at most 256 kB
 p_options    max_depth: how many usersets and parents a check may follow, 1 to 200; strict: false
              leaves types that the model does not define to the dynamic rule
 Returns      the model''s id
@@ -444,7 +445,8 @@ Errors       authz.model_invalid (22023), program_missing (55000), global_write_
              tenant_mismatch (42501); with p_activate those of activate_model
 Example      select authz.write_model(''{"schema_version": "1.1", ...}'', ''acme'', true);';
 
-create or replace function authz._model_problem(p_model jsonb, p_options jsonb) returns text
+create or replace function authz._model_problem(p_model jsonb, p_dsl text, p_options jsonb)
+returns text
 language sql
 immutable
 as $$
@@ -456,6 +458,8 @@ as $$
       then 'schema_version must be 1.1 or 1.2'
     when octet_length(p_model::text) > 262144
       then format('model takes %s bytes, at most 262144 are allowed', octet_length(p_model::text))
+    when octet_length(p_dsl) > 262144
+      then format('dsl takes %s bytes, at most 262144 are allowed', octet_length(p_dsl))
     when jsonb_typeof(p_options) is distinct from 'object'
       then 'options must be an object'
     when p_options - '{max_depth,strict}'::text[] <> '{}'
@@ -473,9 +477,9 @@ as $$
   end
 $$;
 
-comment on function authz._model_problem(jsonb, jsonb) is
-'What is wrong with the frame of a model or its options; the compiler checks all the rest, and what
-it has not passed has no program.';
+comment on function authz._model_problem(jsonb, text, jsonb) is
+'What is wrong with the frame of a model, its text or its options; the compiler checks all the rest,
+and what it has not passed has no program.';
 
 create or replace function authz.activate_model(
   p_model_id uuid,
