@@ -6,6 +6,38 @@
 -- read: a missing parameter, a wrong type, a number out of range, a date that does not exist. And
 -- nothing depends on settings of the session: neither the zone in which it lives, nor how it reads
 -- backslashes, of which there is none in here.
+--
+-- Time zones are the one thing that cannot be looked at first, because to find a name among those
+-- of the server it must read all their files. So a program that names one asks for it when it is
+-- installed.
+
+create or replace function authz._require_time_zones(p_names text[]) returns void
+language plpgsql
+stable
+as $$
+declare
+  v_unknown text;
+begin
+  select name into v_unknown
+  from unnest(p_names) name
+  where lower(name) not in (select lower(known.name) from pg_catalog.pg_timezone_names known)
+  order by name
+  limit 1;
+
+  if found then
+    perform howdah.fail('authz', 'model_invalid',
+      format('this server does not know the time zone %L, which a condition names',
+        left(v_unknown, 100)),
+      '22023', jsonb_build_object('field', 'time_zone', 'value', left(v_unknown, 100)),
+      'Name another one that is the same, or install the time zones of the operating system '
+      || 'completely.');
+  end if;
+end
+$$;
+
+comment on function authz._require_time_zones(text[]) is
+'Refuse to install a program whose conditions name a time zone that this server does not know;
+model_invalid names it.';
 
 create or replace function authz._cel_bool(p_value jsonb) returns boolean
 language sql

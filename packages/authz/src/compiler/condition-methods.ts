@@ -13,6 +13,8 @@ interface Method {
   sql(...args: Value[]): string;
   /** What is wrong with the arguments, if anything is. */
   check?(...args: Value[]): string | undefined;
+  /** The time zone that the server must know, if there is one. */
+  timeZone?(...args: Value[]): string | undefined;
 }
 
 const unless =
@@ -125,6 +127,7 @@ function getters(name: string, field: string): Method[] {
         constant !== undefined && isZone(constant)
           ? undefined
           : "the time zone must be written out, such as Europe/Berlin or +02:00",
+      timeZone: (_, { constant = "" }) => (isOffset(constant) || isUtc(constant) ? undefined : constant),
     },
   ];
 }
@@ -132,20 +135,25 @@ function getters(name: string, field: string): Method[] {
 const isOffset = (zone: string): boolean => /^[+-]?(0\d|1[0-4]):[0-5]\d$/.test(zone);
 const isUtc = (zone: string): boolean => ["UTC", "GMT"].includes(zone);
 
-/** A time zone as PostgreSQL takes it. A word such as CET would be an abbreviation there, of which settings say what it means. */
+/** A time zone as PostgreSQL takes it. */
 function zoneSql(zone: string): string {
   if (isUtc(zone)) return "interval '0'";
   return isOffset(zone) ? `interval '${zone}'` : literal(zone);
 }
 
+/**
+ * Zones of which all say the same. A word such as CET is an abbreviation in PostgreSQL, whose meaning depends on settings; and a
+ * name with a number, such as UTC+3 or X/Y3, is a zone west of Greenwich there, be it known or not.
+ */
 function isZone(zone: string): boolean {
   if (isOffset(zone) || isUtc(zone)) return true;
   try {
-    return /^[A-Za-z_]+(\/[A-Za-z0-9_+-]+)+$/.test(zone) && Boolean(new Intl.DateTimeFormat("en", { timeZone: zone }));
+    return namedZone.test(zone) && Boolean(new Intl.DateTimeFormat("en", { timeZone: zone }));
   } catch {
     return false;
   }
 }
+const namedZone = /^(Etc\/GMT[+-]?\d{1,2}|[A-Za-z_]+(\/[A-Za-z_-]+)+)$/i;
 
 /** Whether a text is an IPv4 or IPv6 address with the length of a network's prefix. */
 function isNetwork(text: string): boolean {

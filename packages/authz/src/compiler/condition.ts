@@ -36,6 +36,8 @@ export interface RenderedCondition {
   parameters: Record<string, string>;
   /** A PL/pgSQL block that reads `p_stored` and `p_context` and returns a boolean, null for unknown. */
   body: string;
+  /** The time zones that it names. */
+  timeZones: ReadonlySet<string>;
   /** Empty if the condition can be used. */
   problems: ConditionProblem[];
 }
@@ -51,6 +53,7 @@ export function renderCondition(name: string, condition: ConditionSource): Rende
   const result: RenderedCondition = {
     parameters: Object.fromEntries(parameters.map(([parameter, type]) => [parameter, type ? describe(type) : "?"])),
     body: "",
+    timeZones: new Set(),
     problems: [],
   };
   const untyped = parameters.find(([, type]) => type === undefined);
@@ -72,6 +75,7 @@ export function renderCondition(name: string, condition: ConditionSource): Rende
     );
     const value = translator.as("bool", translator.translate(parsed.expr), parsed.expr);
     result.body = block(translator.used, value.sql);
+    result.timeZones = translator.timeZones;
     return result;
   } catch (error) {
     if (error instanceof Refused) return failed(result, error.message, error.position);
@@ -114,6 +118,7 @@ class Refused extends Error {
 
 class Translator {
   readonly used = new Map<string, { variable: string; type: CelType }>();
+  readonly timeZones = new Set<string>();
   private readonly parameters: ReadonlyMap<string, CelType>;
   private readonly positionOf: (id: bigint) => number;
   private depth = 0;
@@ -297,7 +302,7 @@ class Translator {
 
   private method(at: Expression, name: string, target: Expression | undefined, args: Expression[]): Value {
     const values = [...(target ? [target] : []), ...args].map((arg) => this.translate(arg));
-    for (const { signature, result, sql, check } of matchMethods(name, target !== undefined, values.length)) {
+    for (const { signature, result, sql, check, timeZone } of matchMethods(name, target !== undefined, values.length)) {
       const fits = signature.every((type, i) => {
         const actual = values[i]?.type.name;
         return actual === type || actual === "any";
@@ -306,6 +311,8 @@ class Translator {
       const read = values.map((value, i) => this.as(signature[i] as CelType["name"], value, at));
       const problem = check?.(...read);
       if (problem) throw this.refuse(at, problem);
+      const zone = timeZone?.(...read);
+      if (zone !== undefined) this.timeZones.add(zone);
       return { type: celType(result) as CelType, sql: sql(...read) };
     }
     const types = values.map((value) => describe(value.type)).join(", ");

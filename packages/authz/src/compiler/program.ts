@@ -76,18 +76,22 @@ export function renderProgram(
       return [`-- ${node.name}, class ${analysis.classOf(node)}`, ...texts.values(), comment].join("\n\n");
     });
 
+  const rendered = Object.entries(model.conditions ?? {}).map(
+    ([condition, definition]) => [condition, renderCondition(condition, definition)] as const,
+  );
+  const timeZones = [...new Set(rendered.flatMap(([, { timeZones }]) => [...timeZones]))].sort();
   const shared = [
-    ...Object.entries(model.conditions ?? {}).map(([condition, definition]) => {
-      const { body } = renderCondition(condition, definition);
-      return [
+    ...(timeZones.length > 0 ? [`select authz._require_time_zones(${array(timeZones)});`] : []),
+    ...rendered.map(([condition, { body }]) =>
+      [
         `-- condition ${condition}`,
         "",
         `create function ${prefix}cond_${conditions.get(condition)}(p_stored jsonb, p_context jsonb) returns boolean`,
         "language plpgsql stable parallel safe as $$",
         body.trimEnd(),
         "$$;",
-      ].join("\n");
-    }),
+      ].join("\n"),
+    ),
     refusal(prefix, model, isStrict),
     refuseUnknown(prefix, model),
   ];
