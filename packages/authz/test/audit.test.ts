@@ -1,4 +1,4 @@
-import { type TestDatabase, testDatabase } from "@howdah/testing";
+import { race, type TestDatabase, testDatabase } from "@howdah/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { authzModule } from "../src/module.ts";
 import { refuses, rows, value, wipe } from "./sql.ts";
@@ -92,6 +92,55 @@ describe("an event", () => {
       },
       { event_type: "tuple_deleted", resource_id: "2", subject_id: "bob", detail: null },
     ]);
+  });
+
+  test("is written for each tuple that is truncated, of every tenant, with who did it", async () => {
+    await db.query(
+      `insert into authz.tuples (namespace, resource_type, resource_id, relation, subject_type, subject_id,
+         subject_relation, expires_at, condition_name, condition_context)
+       values ('acme', 'doc', '1', 'read', 'team', 'eng', 'member', '2099-03-11', 'office', '{"a": 1}')`,
+    );
+    await value(db, "select authz.write('doc', 'e\u0301', 'read', 'user', 'ann', 'other')");
+    const client = await db.client();
+    await client.query("begin; select authz.set_actor('user:root', 'req-7'); truncate authz.tuples; commit");
+    const told = `resource_type, resource_id, relation, subject_type, subject_id, subject_relation, namespace, tuple_id,
+      expires_at, detail, current_user_name`;
+    const created = await rows<object>(
+      db,
+      `select ${told} from authz.audit_events where event_type = 'tuple_created' order by id`,
+    );
+    const deleted = await rows<object>(
+      db,
+      `select ${told} from authz.audit_events
+       where event_type = 'tuple_deleted' and actor_id = 'user:root' and request_id = 'req-7' order by tuple_id`,
+    );
+    expect(deleted).toHaveLength(2);
+    expect(deleted).toEqual(created);
+    expect(await value(db, "select count(*)::int from authz.tuples")).toBe(0);
+  });
+
+  test("misses no tuple that another session writes while the table is truncated", async () => {
+    await write("0");
+    const results = await race(db, 12, (client, i) =>
+      client.query(
+        i % 4 ? `select authz.write('doc', '${i}', 'read', 'user', 'ann', 'acme')` : "truncate authz.tuples",
+      ),
+    );
+    expect(results.filter(({ status }) => status === "rejected")).toEqual([]);
+    const [{ made, gone, left } = {}] = await rows<Record<string, number>>(
+      db,
+      `select count(*) filter (where event_type = 'tuple_created')::int as made,
+         count(*) filter (where event_type = 'tuple_deleted')::int as gone,
+         (select count(*)::int from authz.tuples) as left
+       from authz.audit_events`,
+    );
+    expect({ made, gone }).toEqual({ made: 10, gone: 10 - Number(left) });
+  });
+
+  test("of a truncation that is rolled back is gone with it", async () => {
+    await write("1");
+    await db.query("begin; truncate authz.tuples; rollback");
+    expect(await rows(db, "select event_type from authz.audit_events")).toEqual([{ event_type: "tuple_created" }]);
   });
 
   test("that cannot be written makes the write fail", async () => {

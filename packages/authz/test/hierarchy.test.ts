@@ -108,6 +108,20 @@ describe("the closure", () => {
     expect([await closure(), await closure("global")]).toEqual([{}, { see: "read see" }]);
   });
 
+  test("goes with all rules when they are truncated, which is recorded", async () => {
+    await add("admin", "write");
+    await add("write", "read", "global");
+    await add("owner", "admin", "other", "page");
+    const created = await events();
+    await db.query("truncate authz.permission_hierarchy");
+    expect(await rows(db, "select * from authz.permission_closure")).toEqual([]);
+    const deleted = (await events()).slice(created.length);
+    expect(deleted).toEqual(created.map((event) => ({ ...event, event_type: "hierarchy_deleted" })));
+    expect(await value(db, "select authz._implied_by('acme', 'doc', 'read')")).toEqual(["read"]);
+    await add("admin", "read");
+    expect(await closure()).toEqual({ read: "admin read" });
+  });
+
   test("follows plain SQL, ends on cycles that it wrote, and updates count as deleted and made", async () => {
     await db.query(
       `insert into authz.permission_hierarchy (namespace, resource_type, permission, implies)

@@ -3,7 +3,9 @@
 -- Ids are compared byte by byte, so each is stored in NFC, and beside it the spelling that its
 -- writer used, for those who read it. Every change of a tuple or of a rule leaves an event in the
 -- same transaction; the events of all rows that a statement made or deleted are written at once.
--- What rules imply is kept in permission_closure, so that a check reads one row and walks none.
+-- To truncate a table is to delete all its rows. (A transaction with a snapshot of its own,
+-- REPEATABLE READ, records the rows that it sees.) What rules imply is kept in permission_closure,
+-- so that a check reads one row and walks none.
 --
 -- The functions run as the owner of the module: whoever may write to a table need not be able to
 -- write to those that follow from it.
@@ -237,3 +239,54 @@ after delete on authz.permission_hierarchy
 referencing old table as changed
 for each statement
 execute function authz._follow_hierarchy('hierarchy_deleted');
+
+create or replace function authz._follow_truncation() returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_actor jsonb := howdah.actor();
+begin
+  if tg_table_name = 'tuples' then
+    insert into authz.audit_events (
+      event_type, actor_id, request_id, reason, on_behalf_of, current_user_name,
+      namespace, resource_type, resource_id, relation, subject_type, subject_id, subject_relation,
+      tuple_id, expires_at, detail
+    )
+    select
+      'tuple_deleted', v_actor ->> 'actor_id', v_actor ->> 'request_id', v_actor ->> 'reason',
+      v_actor ->> 'on_behalf_of', howdah.outer_role(),
+      t.namespace, t.resource_type, t.resource_id, t.relation, t.subject_type, t.subject_id,
+      t.subject_relation, t.id, t.expires_at,
+      authz._tuple_detail(t.condition_name, t.condition_context, t.resource_id_raw,
+        t.subject_id_raw)
+    from authz.tuples t;
+  else
+    insert into authz.audit_events (
+      event_type, actor_id, request_id, reason, on_behalf_of, current_user_name,
+      namespace, resource_type, relation, subject_type, subject_id
+    )
+    select
+      'hierarchy_deleted', v_actor ->> 'actor_id', v_actor ->> 'request_id', v_actor ->> 'reason',
+      v_actor ->> 'on_behalf_of', howdah.outer_role(),
+      h.namespace, h.resource_type, h.permission, 'implies', h.implies
+    from authz.permission_hierarchy h;
+    delete from authz.permission_closure;
+  end if;
+  return null;
+end
+$$;
+
+comment on function authz._follow_truncation() is
+'Record all tuples or all rules before they are truncated; without rules there is no closure.';
+
+create or replace trigger tuples_truncate
+before truncate on authz.tuples
+for each statement
+execute function authz._follow_truncation();
+
+create or replace trigger permission_hierarchy_truncate
+before truncate on authz.permission_hierarchy
+for each statement
+execute function authz._follow_truncation();
