@@ -86,9 +86,18 @@ async function compare(
   expect(count).toBeGreaterThan(0);
 }
 
+/** Filters do one thing where the subject has little, another where it has much, and a third where it has almost everything. */
+function withFilters(sql: string, { worlds }: Case): string {
+  const muchFrom = worlds.length % 3 === 1 ? 0 : 5;
+  const almostAllFrom = worlds.length % 3 === 2 ? 0 : 20;
+  return sql
+    .replaceAll(" 5 * cardinality(p_resource_ids)", ` ${muchFrom} * cardinality(p_resource_ids)`)
+    .replaceAll(" 20 * cardinality(p_resource_ids)", ` ${almostAllFrom} * cardinality(p_resource_ids)`);
+}
+
 test("A program answers every question as the reference evaluator does", patience, () =>
   compare(60, 12, async (client, { hash, sql }, one) => {
-    await client.query(sql);
+    await client.query(withFilters(sql, one));
     return differences(client, `m_${hash.slice(0, 12)}_`, one);
   }),
 );

@@ -5,7 +5,8 @@ import { type Context, call, contextualParameter, type NodeFunction } from "./co
 import type { Node } from "./graph.ts";
 import { describeRestriction, type OpenFgaModel, reservedTypes, restrictionsOf, type TypeDefinition } from "./model.ts";
 import { unionCheck } from "./render-check.ts";
-import { unionFilter, unionObjects, unionSubjects } from "./render-lists.ts";
+import { unionFilter } from "./render-filter.ts";
+import { unionObjects, unionSubjects } from "./render-lists.ts";
 import {
   nodeValue,
   operatorCheck,

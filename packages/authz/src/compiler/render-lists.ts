@@ -1,46 +1,26 @@
-// Lists of unions: the objects that a subject has, those of given objects that it has, and the subjects that have an object.
+// Lists of unions: the objects that a subject has, and the subjects that have an object.
 // Each is one statement over sets (see sets.ts). Objects are found from the subject upward, subjects from the object downward.
 // Where conditions may be unknown the statement runs a second time with these let through: what only then appears is unknown.
 import type { Kind } from "./analyse.ts";
 import { type Context, call, unguarded } from "./context.ts";
 import type { Node } from "./graph.ts";
 import { inTwoPasses, isAsked, refuseTypes } from "./render-check.ts";
-import { type Routine, when } from "./routine.ts";
+import type { Routine } from "./routine.ts";
 import {
   byGuards,
-  edgeScans,
   grantConditions,
   grantedConditions,
   grantScans,
   guardConditions,
-  linkConditions,
   scan,
   type Unknown,
 } from "./scan.ts";
 import { makeSets, probe, type Sets, stepsDown, stepsUp } from "./sets.ts";
-import { block, combine, literal, oneOf, type Select, select, where } from "./sql.ts";
-
-/** Asking for no more ids than this is cheaper one by one. */
-const few = 8;
+import { block, combine, type Select, select, where } from "./sql.ts";
 
 /** The objects of a union. */
 export function unionObjects(context: Context, node: Node): Routine {
   return listed(context, node, (unknown) => objectsStatement(context, node, unknown));
-}
-
-/** Those of the given objects that the union holds of. */
-export function unionFilter(context: Context, node: Node): Routine {
-  const { analysis } = context;
-  const root = analysis.kindOf(node);
-  if (analysis.kindsBelow(node).includes(root)) {
-    const routine = listed(context, node, (unknown) => {
-      const { sets, ids } = objectsStatement(context, node, unknown);
-      return { sets, ids, only: "f.id in (select i.id from unnest(p_resource_ids) i (id))" };
-    });
-    return oneByOne(context, node, routine);
-  }
-  const routine = listed(context, node, (unknown) => filterStatement(context, root, unknown));
-  return root.edges.length === 0 ? routine : oneByOne(context, node, routine);
 }
 
 /** The subjects of one object. */
@@ -66,31 +46,13 @@ export function unionSubjects(seen: Context, node: Node): Routine {
   return statement(context, node, { sets, ids }, "'*' = any (v_sure)");
 }
 
-/** Puts a way for few ids before the statement. */
-function oneByOne(context: Context, node: Node, routine: Routine): Routine {
-  const each = [
-    "return query",
-    "select i.id, c.allowed",
-    "from (select distinct u.id from unnest(p_resource_ids) u (id)) i",
-    block(
-      "cross join lateral",
-      `select ${call(context, node, "check", { p_resource_id: "i.id" })} as allowed\noffset 0`,
-      " c",
-    ),
-    "where c.allowed is not false;",
-    "return;",
-  ];
-  return { ...routine, body: `${when(`cardinality(p_resource_ids) <= ${few}`, ...each)}\n${routine.body}` };
-}
-
 interface Statement {
   sets: Sets | undefined;
   ids: Select[];
-  /** A condition on `f.id`. */
-  only?: string;
 }
 
-function listed(context: Context, node: Node, make: (unknown: Unknown) => Statement): Routine {
+/** A list of objects. */
+export function listed(context: Context, node: Node, make: (unknown: Unknown) => Statement): Routine {
   const isCertain = !context.analysis.mayBeUnknown(node);
   return statement(context, node, make(isCertain ? null : "v_lenient"), "");
 }
@@ -100,7 +62,7 @@ function listed(context: Context, node: Node, make: (unknown: Unknown) => Statem
  *
  * @param isSure when what is found in the second pass is true all the same
  */
-function statement(context: Context, node: Node, { sets, ids, only }: Statement, isSure: string): Routine {
+function statement(context: Context, node: Node, { sets, ids }: Statement, isSure: string): Routine {
   const { analysis } = context;
   const prelude = refuseTypes(analysis.subjectTypes(node), "p_subject_relation is null", "return;");
   const isCertain = !analysis.mayBeUnknown(node);
@@ -108,9 +70,8 @@ function statement(context: Context, node: Node, { sets, ids, only }: Statement,
     ids.map((one) => select(one, "id", ids.length === 1 ? "distinct " : "")),
     "union",
   );
-  const from = `${block("from", found, " f")}${only === undefined ? "" : `\nwhere ${only}`}`;
   const query = (columns: string): string => {
-    const text = `select ${columns}\n${from}`;
+    const text = `select ${columns}\n${block("from", found, " f")}`;
     return sets === undefined ? text : sets.statement(text);
   };
   if (isCertain) return { body: [...prelude, `return query\n${query("f.id, true")};`].join("\n") };
@@ -132,7 +93,7 @@ function statement(context: Context, node: Node, { sets, ids, only }: Statement,
 }
 
 /** What the asked subject has of a kind by itself: grants, its own userset, and what answers for itself. */
-function heldObjects(context: Context, kind: Kind, types: readonly string[], unknown: Unknown): Select[] {
+export function heldObjects(context: Context, kind: Kind, types: readonly string[], unknown: Unknown): Select[] {
   const { node, leaves } = kind;
   return [
     ...grantScans(kind).map((grants) => {
@@ -148,7 +109,12 @@ function heldObjects(context: Context, kind: Kind, types: readonly string[], unk
 }
 
 /** The asked subject's own object, if it is the userset of one of the kind's relations. */
-function ownUserset(context: Context, { node, names }: Kind, unknown: Unknown, more: readonly string[]): Select[] {
+export function ownUserset(
+  context: Context,
+  { node, names }: Kind,
+  unknown: Unknown,
+  more: readonly string[],
+): Select[] {
   return byGuards(names).map(({ guards, items }) => {
     const asked = isAsked(
       node.type,
@@ -160,7 +126,7 @@ function ownUserset(context: Context, { node, names }: Kind, unknown: Unknown, m
 }
 
 /** Of rows with `allowed`, those that count in this pass. */
-function counted({ analysis }: Context, leaf: Node, unknown: Unknown, alias = "l"): string {
+export function counted({ analysis }: Context, leaf: Node, unknown: Unknown, alias = "l"): string {
   return unknown === null || !analysis.mayBeUnknown(leaf) ? "" : `\nwhere coalesce(${alias}.allowed, ${unknown})`;
 }
 
@@ -185,88 +151,6 @@ function objectsStatement(context: Context, node: Node, unknown: Unknown): State
         .map(({ from, follow }) => ({ id: "e.id", rest: probe(sets.read(from, "w"), follow("w.id")) })),
     ],
   };
-}
-
-/** Probes the given ids against the sets of what lies below. */
-function filterStatement(context: Context, root: Kind, unknown: Unknown): Statement {
-  const { analysis } = context;
-  const { node, leaves } = root;
-  const types = analysis.subjectTypes(node);
-  const isOpaque = (kind: Kind): boolean => kind.leaves[0] === kind.node;
-  const below = analysis.kindsBelow(node);
-  // What answers for itself is asked about what the ids lead to, and nothing else.
-  const inner = below.flatMap((kind) => edgeScans(kind).map(({ target }) => analysis.kindOf(target)));
-  const closed = below.filter((kind) => !isOpaque(kind) || inner.includes(kind));
-  const sets = makeSets(
-    context,
-    closed,
-    (kind) => heldObjects(context, kind, types, unknown),
-    stepsUp(context, closed, unknown),
-  );
-
-  // An array in a condition makes one scan of the index, however many ids there are; so all edges are read at once.
-  const at = { type: node.type, resourceId: "any (p_resource_ids)", unknown };
-  const edges = edgeScans(root);
-  if (edges.length > 0) sets.add(linksOf(context, root, at));
-  return {
-    sets,
-    ids: [
-      ...grantScans(root).map((grants) => {
-        const conditions = ["p_subject_relation is null"];
-        if (grants.to !== "subject") {
-          conditions.push(...grantedConditions(context, grants, types, at));
-          return scan(context, "t.resource_id", conditions);
-        }
-        // What is granted to one subject is little, so this is read whole.
-        conditions.push(...grantedConditions(context, grants, types, { type: node.type, unknown }));
-        const granted = `${select(scan(context, "t.resource_id", conditions))}\noffset 0`;
-        const given = "join unnest(p_resource_ids) i (id) on i.id = g.resource_id";
-        return { id: "g.resource_id", rest: `${block("from", granted, " g")}\n${given}` };
-      }),
-      ...ownUserset(context, root, unknown, ["p_subject_id = any (p_resource_ids)"]),
-      ...leaves.map((leaf) => ({
-        id: "l.resource_id",
-        rest: `from ${call(context, leaf, "filter")} l${counted(context, leaf, unknown)}`,
-      })),
-      ...edges.map((edge) => {
-        const target = analysis.kindOf(edge.target);
-        const conditions = linkConditions(context, edge, at);
-        if (closed.includes(target)) {
-          const { from, conditions: picked } = sets.read(target, "w");
-          const on = ["w.id = t.subject_id", ...picked].join(" and ");
-          return { id: "t.resource_id", rest: `from links t\njoin ${from} on ${on}\n${where(conditions)}` };
-        }
-        const ids = block("array", `select distinct t.subject_id\nfrom links t\n${where(conditions)}`);
-        const allowed = call(context, edge.target, "filter", { p_resource_ids: ids });
-        const count = counted(context, edge.target, unknown).replace("\nwhere ", "");
-        return {
-          id: "t.resource_id",
-          rest: [
-            "from links t",
-            `join ${allowed} l on l.resource_id = t.subject_id`,
-            where([...conditions, ...(count === "" ? [] : [count])]),
-          ].join("\n"),
-        };
-      }),
-    ],
-  };
-}
-
-/** The tuples of the given objects that lead to others. */
-function linksOf(context: Context, { node, edges }: Kind, at: { resourceId: string }): string {
-  const unique = (items: string[]): string[] => [...new Set(items)];
-  const columns = ["resource_id", "relation", "subject_type", "subject_id", "subject_relation", "condition_name"];
-  if (edges.some(({ condition }) => condition !== null)) columns.push("condition_context");
-  const links = scan(context, columns.map((column) => `t.${column}`).join(", "), [
-    "t.namespace = p_namespace",
-    `t.resource_type = ${literal(node.type)}`,
-    `t.resource_id = ${at.resourceId}`,
-    `t.relation ${oneOf(unique(edges.map(({ relation }) => relation)))}`,
-    `t.subject_type ${oneOf(unique(edges.map(({ subjectType }) => subjectType)))}`,
-    "t.subject_id <> '*'",
-    "(t.expires_at is null or t.expires_at > howdah.now())",
-  ]);
-  return block("links as materialized", select(links));
 }
 
 /** The subjects that the objects of a kind name. */

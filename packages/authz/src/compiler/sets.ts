@@ -1,6 +1,6 @@
 // Sets of objects, each named after its node: `with group_member (id) as (...)`. A set that can lead back to itself is a
 // recursive one over its ids alone, so it ends on cyclic data and at any depth; where several nodes lead to each other they
-// share a set of (node, id).
+// share a set of (node, id). A filter keeps sets in variables instead, filled one after the other.
 import type { Kind } from "./analyse.ts";
 import { type Context, contextualRows } from "./context.ts";
 import { components } from "./graph.ts";
@@ -21,8 +21,27 @@ export interface Sets {
   statement(query: string): string;
   /** Puts another set behind these. */
   add(text: string): void;
-  /** What stands in `from`, with the condition that picks the kind where several share the set. */
-  read(kind: Kind, alias: string): { from: string; conditions: string[] };
+  read(kind: Kind, alias: string): Readable;
+}
+
+/** Sets in variables, such as `v_group_member`. */
+export interface StagedSets {
+  /** Declarations of the variables. */
+  declared: string[];
+  variableOf(kind: Kind): string;
+  has(kind: Kind): boolean;
+  /** How many ids there are in each set. */
+  sizes: string[];
+  /** A statement for each set, or several that share one; none puts more than so many ids in a variable. */
+  statements(most: string): string[];
+  /** What stands in `from`. */
+  read(kind: Kind, alias: string): Readable;
+}
+
+/** What stands in `from`, with the condition that picks the kind where several share a set. */
+interface Readable {
+  from: string;
+  conditions: string[];
 }
 
 /** Steps from resources to what they name as subjects. */
@@ -71,63 +90,118 @@ export function makeSets(
   start: (kind: Kind) => Select[],
   steps: readonly Step[],
 ): Sets {
-  const inner = steps.filter(({ from, to }) => kinds.includes(from) && kinds.includes(to));
-  const sources = (kind: Kind): Kind[] => inner.filter(({ to }) => to === kind).map(({ from }) => from);
-  const groups = components(kinds, sources);
-  const groupOf = new Map(groups.flatMap((group) => group.map((kind) => [kind, group] as const)));
-  const nameOf = (kind: Kind): string => context.nameOf((groupOf.get(kind)?.[0] ?? kind).node);
-
-  const read: Sets["read"] = (kind, alias) => ({
-    from: `${nameOf(kind)} ${alias}`,
-    conditions: groupOf.get(kind)?.length === 1 ? [] : [`${alias}.node = ${literal(kind.node.name)}`],
-  });
-
-  let isRecursive = false;
-  const texts = groups.map((group) => {
-    const isShared = group.length > 1;
-    const marked = (kind: Kind): string => (isShared ? `${literal(kind.node.name)} as node, ` : "");
-    const around = inner.filter(({ from, to }) => group.includes(from) && group.includes(to));
-    const entering = inner.filter(({ from, to }) => !group.includes(from) && group.includes(to));
-    const starts = [
-      ...group.flatMap((kind) => start(kind).map((begin) => ({ kind, begin }))),
-      ...entering.map(({ from, to, follow }) => ({
-        kind: to,
-        begin: { id: "e.id", rest: probe(read(from, "w"), follow("w.id")) },
-      })),
-    ].map(({ kind, begin }, _, all) =>
-      select(begin, "id", (all.length === 1 && around.length === 0 ? "distinct " : "") + marked(kind)),
-    );
-    const parts = [combine(starts, "union")];
-    if (around.length > 0) {
-      isRecursive = true;
-      const [only, ...others] = around as [Step, ...Step[]];
-      if (!isShared && others.length === 0) {
-        parts.push(`select e.id\n${probe(read(only.from, "w"), only.follow("w.id"))}`);
-      } else {
-        const branches = around.map(({ from, to, follow }) => {
-          const found = follow("w.id");
-          const picked = read(from, "w").conditions.map((condition) => `\n  and ${condition}`);
-          return select({ id: found.id, rest: found.rest + picked.join("") }, "id", marked(to));
-        });
-        const columns = isShared ? "e.node, e.id" : "e.id";
-        parts.push(
-          `select ${columns}\nfrom ${nameOf(group[0] as Kind)} w\n${block("cross join lateral", combine(branches, "union all"), " e")}`,
-        );
-      }
-    }
-    const columns = isShared ? "node, id" : "id";
-    return `${nameOf(group[0] as Kind)} (${columns}) as (\n${indent(combine(parts, "union"))}\n)`;
-  });
-
+  const { groups, inner } = groupsOf(kinds, steps);
+  const read: Sets["read"] = (kind, alias) => {
+    const group = groups.find((each) => each.includes(kind)) ?? [kind];
+    return {
+      from: `${nameOf(context, group)} ${alias}`,
+      conditions: group.length === 1 ? [] : [`${alias}.node = ${literal(kind.node.name)}`],
+    };
+  };
+  const written = groups.map((group) => writeSet(context, group, start, inner, read));
+  const texts = written.map(({ text }) => text);
+  const isRecursive = written.some((set) => set.isRecursive);
   return {
     read,
     add: (text) => void texts.push(text),
-    statement(query) {
-      if (texts.length === 0) return query;
-      const first = context.isContextual ? [`contextual as materialized (${contextualRows})`] : [];
-      const text = `with${isRecursive ? " recursive" : ""} ${[...first, ...texts].join(",\n")}\n${query}`;
-      // A function would be run again for every probe.
-      return text.replaceAll(` union all ${contextualRows})`, " union all table contextual)");
-    },
+    statement: (query) => (texts.length === 0 ? query : withSets(context, texts, isRecursive, query)),
   };
+}
+
+/** Writes sets for kinds, each into a variable. */
+export function makeStagedSets(
+  context: Context,
+  kinds: readonly Kind[],
+  start: (kind: Kind) => Select[],
+  steps: readonly Step[],
+): StagedSets {
+  const { groups, inner } = groupsOf(kinds, steps);
+  const variableOf = (kind: Kind): string => `v_${context.nameOf(kind.node)}`;
+  const read: StagedSets["read"] = (kind, alias) => ({
+    from: `unnest(${variableOf(kind)}) ${alias} (id)`,
+    conditions: [],
+  });
+  return {
+    declared: kinds.map((kind) => `${variableOf(kind)} text[] collate "C"`),
+    variableOf,
+    has: (kind) => kinds.includes(kind),
+    sizes: groups.map((group) => group.map((kind) => `cardinality(${variableOf(kind)})`).join(" + ")),
+    read,
+    statements: (most) =>
+      groups.map((group) => {
+        const { text, isRecursive } = writeSet(context, group, start, inner, read);
+        const name = nameOf(context, group);
+        const [only, ...others] = group as [Kind, ...Kind[]];
+        if (others.length === 0) {
+          const query = withSets(context, [text], isRecursive, `select w.id\nfrom ${name} w\nlimit ${most}`);
+          return `${variableOf(only)} := ${block("array", query, ";")}`;
+        }
+        const columns = group.map(
+          (kind) => `array(select w.id from found w where w.node = ${literal(kind.node.name)})`,
+        );
+        const found = `found as materialized (select w.node, w.id from ${name} w limit ${most})`;
+        const query = `select ${columns.join(",\n  ")}\ninto ${group.map(variableOf).join(", ")};`;
+        return withSets(context, [text, found], isRecursive, query);
+      }),
+  };
+}
+
+/** The kinds in groups that lead to each other, each after what it is made from, and the steps between any of them. */
+function groupsOf(kinds: readonly Kind[], steps: readonly Step[]): { groups: Kind[][]; inner: Step[] } {
+  const inner = steps.filter(({ from, to }) => kinds.includes(from) && kinds.includes(to));
+  return { groups: components(kinds, (kind) => inner.filter(({ to }) => to === kind).map(({ from }) => from)), inner };
+}
+
+const nameOf = (context: Context, [first]: readonly Kind[]): string => context.nameOf((first as Kind).node);
+
+/** The set of a group. */
+function writeSet(
+  context: Context,
+  group: readonly Kind[],
+  start: (kind: Kind) => Select[],
+  steps: readonly Step[],
+  read: (kind: Kind, alias: string) => Readable,
+): { text: string; isRecursive: boolean } {
+  const isShared = group.length > 1;
+  const name = nameOf(context, group);
+  const marked = (kind: Kind): string => (isShared ? `${literal(kind.node.name)} as node, ` : "");
+  const around = steps.filter(({ from, to }) => group.includes(from) && group.includes(to));
+  const entering = steps.filter(({ from, to }) => !group.includes(from) && group.includes(to));
+  const starts = [
+    ...group.flatMap((kind) => start(kind).map((begin) => ({ kind, begin }))),
+    ...entering.map(({ from, to, follow }) => ({
+      kind: to,
+      begin: { id: "e.id", rest: probe(read(from, "w"), follow("w.id")) },
+    })),
+  ].map(({ kind, begin }, _, all) =>
+    select(begin, "id", (all.length === 1 && around.length === 0 ? "distinct " : "") + marked(kind)),
+  );
+  const parts = [combine(starts, "union")];
+  if (around.length > 0) {
+    const [only, ...others] = around as [Step, ...Step[]];
+    if (!isShared && others.length === 0) {
+      parts.push(`select e.id\n${probe({ from: `${name} w`, conditions: [] }, only.follow("w.id"))}`);
+    } else {
+      const branches = around.map(({ from, to, follow }) => {
+        const found = follow("w.id");
+        const picked = isShared ? `\n  and w.node = ${literal(from.node.name)}` : "";
+        return select({ id: found.id, rest: found.rest + picked }, "id", marked(to));
+      });
+      const columns = isShared ? "e.node, e.id" : "e.id";
+      parts.push(
+        `select ${columns}\nfrom ${name} w\n${block("cross join lateral", combine(branches, "union all"), " e")}`,
+      );
+    }
+  }
+  const columns = isShared ? "node, id" : "id";
+  return { text: `${name} (${columns}) as (\n${indent(combine(parts, "union"))}\n)`, isRecursive: around.length > 0 };
+}
+
+/** `with ...` and the query. */
+export function withSets(context: Context, texts: readonly string[], isRecursive: boolean, query: string): string {
+  const first = context.isContextual ? [`contextual as materialized (${contextualRows})`] : [];
+  if (first.length + texts.length === 0) return query;
+  const text = `with${isRecursive ? " recursive" : ""} ${[...first, ...texts].join(",\n")}\n${query}`;
+  // A function would be run again for every probe.
+  return text.replaceAll(` union all ${contextualRows})`, " union all table contextual)");
 }

@@ -161,65 +161,74 @@ create function authz_rt.m_2088dd14e0c8_r2_filter_x(
   p_resource_ids text[], p_context jsonb, p_contextual authz.tuple[]
 ) returns table (resource_id text, allowed boolean)
 language plpgsql stable parallel safe as $$
+declare
+  v_most int := 20 * cardinality(p_resource_ids);
+  v_folder_viewer text[] collate "C";
+  v_found text[] collate "C";
 begin
-  if cardinality(p_resource_ids) <= 8 then
-    return query
-    select i.id, c.allowed
-    from (select distinct u.id from unnest(p_resource_ids) u (id)) i
-    cross join lateral (
-      select authz_rt.m_2088dd14e0c8_r2_check_x(
-        p_namespace, p_subject_type, p_subject_id, p_subject_relation, i.id, p_context, p_contextual
-      ) as allowed
-      offset 0
-    ) c
-    where c.allowed is not false;
-    return;
-  end if;
   if p_subject_relation is null and p_subject_type <> 'user' then
     return;
   end if;
+  if cardinality(p_resource_ids) > 8 then
+    v_folder_viewer := array (
+      with recursive contextual as materialized (select * from unnest(p_contextual)),
+      folder_viewer (id) as (
+        select t.resource_id as id
+        from (table authz.tuples union all table contextual) t
+        where p_subject_relation is null
+          and t.namespace = p_namespace
+          and t.resource_type = 'folder'
+          and t.relation = 'viewer'
+          and t.subject_type = 'user'
+          and t.condition_name is null
+          and t.subject_id = p_subject_id
+          and t.subject_id <> '*'
+          and t.subject_relation is null
+          and (t.expires_at is null or t.expires_at > howdah.now())
+        union
+        select p_subject_id collate "C" as id
+        where p_subject_type = 'folder' and p_subject_relation = 'viewer'
+        union
+        select e.id
+        from folder_viewer w
+        cross join lateral (
+          select t.resource_id as id
+          from (table authz.tuples union all table contextual) t
+          where t.namespace = p_namespace
+            and t.resource_type = 'folder'
+            and t.relation = 'parent'
+            and t.subject_type = 'folder'
+            and t.condition_name is null
+            and t.subject_id = w.id
+            and t.subject_id <> '*'
+            and t.subject_relation is null
+            and (t.expires_at is null or t.expires_at > howdah.now())
+          offset 0
+        ) e
+      )
+      select w.id
+      from folder_viewer w
+      limit v_most
+    );
+    if cardinality(v_folder_viewer) < v_most then
+      v_found := v_folder_viewer;
+      return query
+      select distinct w.id, true
+      from unnest(v_found) w (id)
+      where w.id in (select i.id from unnest(p_resource_ids) i (id));
+      return;
+    end if;
+  end if;
   return query
-  with recursive contextual as materialized (select * from unnest(p_contextual)),
-  folder_viewer (id) as (
-    select t.resource_id as id
-    from (table authz.tuples union all table contextual) t
-    where p_subject_relation is null
-      and t.namespace = p_namespace
-      and t.resource_type = 'folder'
-      and t.relation = 'viewer'
-      and t.subject_type = 'user'
-      and t.condition_name is null
-      and t.subject_id = p_subject_id
-      and t.subject_id <> '*'
-      and t.subject_relation is null
-      and (t.expires_at is null or t.expires_at > howdah.now())
-    union
-    select p_subject_id collate "C" as id
-    where p_subject_type = 'folder' and p_subject_relation = 'viewer'
-    union
-    select e.id
-    from folder_viewer w
-    cross join lateral (
-      select t.resource_id as id
-      from (table authz.tuples union all table contextual) t
-      where t.namespace = p_namespace
-        and t.resource_type = 'folder'
-        and t.relation = 'parent'
-        and t.subject_type = 'folder'
-        and t.condition_name is null
-        and t.subject_id = w.id
-        and t.subject_id <> '*'
-        and t.subject_relation is null
-        and (t.expires_at is null or t.expires_at > howdah.now())
-      offset 0
-    ) e
-  )
-  select f.id, true
-  from (
-    select distinct w.id as id
-    from folder_viewer w
-  ) f
-  where f.id in (select i.id from unnest(p_resource_ids) i (id));
+  select i.id, c.allowed
+  from (select distinct u.id from unnest(p_resource_ids) u (id)) i
+  cross join lateral (
+    select authz_rt.m_2088dd14e0c8_r2_check_x(
+      p_namespace, p_subject_type, p_subject_id, p_subject_relation, i.id, p_context, p_contextual
+    ) as allowed
+    offset 0
+  ) c
+  where c.allowed is not false;
 end
 $$;
 

@@ -137,64 +137,73 @@ create function authz_rt.m_b8eb142e5a7f_r1_filter(
   p_resource_ids text[], p_context jsonb
 ) returns table (resource_id text, allowed boolean)
 language plpgsql stable parallel safe as $$
+declare
+  v_most int := 20 * cardinality(p_resource_ids);
+  v_group_member text[] collate "C";
+  v_found text[] collate "C";
 begin
-  if cardinality(p_resource_ids) <= 8 then
-    return query
-    select i.id, c.allowed
-    from (select distinct u.id from unnest(p_resource_ids) u (id)) i
-    cross join lateral (
-      select authz_rt.m_b8eb142e5a7f_r1_check(
-        p_namespace, p_subject_type, p_subject_id, p_subject_relation, i.id, p_context
-      ) as allowed
-      offset 0
-    ) c
-    where c.allowed is not false;
-    return;
-  end if;
   if p_subject_relation is null and p_subject_type <> 'user' then
     return;
   end if;
+  if cardinality(p_resource_ids) > 8 then
+    v_group_member := array (
+      with recursive group_member (id) as (
+        select t.resource_id as id
+        from authz.tuples t
+        where p_subject_relation is null
+          and t.namespace = p_namespace
+          and t.resource_type = 'group'
+          and t.relation = 'member'
+          and t.subject_type = 'user'
+          and t.condition_name is null
+          and t.subject_id = p_subject_id
+          and t.subject_id <> '*'
+          and t.subject_relation is null
+          and (t.expires_at is null or t.expires_at > howdah.now())
+        union
+        select p_subject_id collate "C" as id
+        where p_subject_type = 'group' and p_subject_relation = 'member'
+        union
+        select e.id
+        from group_member w
+        cross join lateral (
+          select t.resource_id as id
+          from authz.tuples t
+          where t.namespace = p_namespace
+            and t.resource_type = 'group'
+            and t.relation = 'member'
+            and t.subject_type = 'group'
+            and t.condition_name is null
+            and t.subject_id = w.id
+            and t.subject_id <> '*'
+            and t.subject_relation = 'member'
+            and (t.expires_at is null or t.expires_at > howdah.now())
+          offset 0
+        ) e
+      )
+      select w.id
+      from group_member w
+      limit v_most
+    );
+    if cardinality(v_group_member) < v_most then
+      v_found := v_group_member;
+      return query
+      select distinct w.id, true
+      from unnest(v_found) w (id)
+      where w.id in (select i.id from unnest(p_resource_ids) i (id));
+      return;
+    end if;
+  end if;
   return query
-  with recursive group_member (id) as (
-    select t.resource_id as id
-    from authz.tuples t
-    where p_subject_relation is null
-      and t.namespace = p_namespace
-      and t.resource_type = 'group'
-      and t.relation = 'member'
-      and t.subject_type = 'user'
-      and t.condition_name is null
-      and t.subject_id = p_subject_id
-      and t.subject_id <> '*'
-      and t.subject_relation is null
-      and (t.expires_at is null or t.expires_at > howdah.now())
-    union
-    select p_subject_id collate "C" as id
-    where p_subject_type = 'group' and p_subject_relation = 'member'
-    union
-    select e.id
-    from group_member w
-    cross join lateral (
-      select t.resource_id as id
-      from authz.tuples t
-      where t.namespace = p_namespace
-        and t.resource_type = 'group'
-        and t.relation = 'member'
-        and t.subject_type = 'group'
-        and t.condition_name is null
-        and t.subject_id = w.id
-        and t.subject_id <> '*'
-        and t.subject_relation = 'member'
-        and (t.expires_at is null or t.expires_at > howdah.now())
-      offset 0
-    ) e
-  )
-  select f.id, true
-  from (
-    select distinct w.id as id
-    from group_member w
-  ) f
-  where f.id in (select i.id from unnest(p_resource_ids) i (id));
+  select i.id, c.allowed
+  from (select distinct u.id from unnest(p_resource_ids) u (id)) i
+  cross join lateral (
+    select authz_rt.m_b8eb142e5a7f_r1_check(
+      p_namespace, p_subject_type, p_subject_id, p_subject_relation, i.id, p_context
+    ) as allowed
+    offset 0
+  ) c
+  where c.allowed is not false;
 end
 $$;
 
@@ -429,83 +438,126 @@ create function authz_rt.m_b8eb142e5a7f_r2_filter(
   p_resource_ids text[], p_context jsonb
 ) returns table (resource_id text, allowed boolean)
 language plpgsql stable parallel safe as $$
+declare
+  v_most int := 20 * cardinality(p_resource_ids);
+  v_group_member text[] collate "C";
+  v_found text[] collate "C";
 begin
-  if cardinality(p_resource_ids) <= 8 then
-    return query
-    select i.id, c.allowed
-    from (select distinct u.id from unnest(p_resource_ids) u (id)) i
-    cross join lateral (
-      select authz_rt.m_b8eb142e5a7f_r2_check(
-        p_namespace, p_subject_type, p_subject_id, p_subject_relation, i.id, p_context
-      ) as allowed
-      offset 0
-    ) c
-    where c.allowed is not false;
-    return;
-  end if;
   if p_subject_relation is null and p_subject_type <> 'user' then
     return;
   end if;
+  if cardinality(p_resource_ids) > 8 then
+    v_group_member := array (
+      with recursive group_member (id) as (
+        select t.resource_id as id
+        from authz.tuples t
+        where p_subject_relation is null
+          and t.namespace = p_namespace
+          and t.resource_type = 'group'
+          and t.relation = 'member'
+          and t.subject_type = 'user'
+          and t.condition_name is null
+          and t.subject_id = p_subject_id
+          and t.subject_id <> '*'
+          and t.subject_relation is null
+          and (t.expires_at is null or t.expires_at > howdah.now())
+        union
+        select p_subject_id collate "C" as id
+        where p_subject_type = 'group' and p_subject_relation = 'member'
+        union
+        select e.id
+        from group_member w
+        cross join lateral (
+          select t.resource_id as id
+          from authz.tuples t
+          where t.namespace = p_namespace
+            and t.resource_type = 'group'
+            and t.relation = 'member'
+            and t.subject_type = 'group'
+            and t.condition_name is null
+            and t.subject_id = w.id
+            and t.subject_id <> '*'
+            and t.subject_relation = 'member'
+            and (t.expires_at is null or t.expires_at > howdah.now())
+          offset 0
+        ) e
+      )
+      select w.id
+      from group_member w
+      limit v_most
+    );
+    if cardinality(v_group_member) < v_most then
+      v_found := array (
+        select f.id
+        from (
+          select p_subject_id collate "C" as id
+          where p_subject_type = 'document' and p_subject_relation = 'blocked'
+          union all
+          select e.id as id
+          from unnest(v_group_member) w (id)
+          cross join lateral (
+            select t.resource_id as id
+            from authz.tuples t
+            where t.namespace = p_namespace
+              and t.resource_type = 'document'
+              and t.relation = 'blocked'
+              and t.subject_type = 'group'
+              and t.condition_name is null
+              and t.subject_id = w.id
+              and t.subject_id <> '*'
+              and t.subject_relation = 'member'
+              and (t.expires_at is null or t.expires_at > howdah.now())
+            offset 0
+          ) e
+        ) f
+        limit 5 * cardinality(p_resource_ids)
+      );
+      if cardinality(v_found) >= 5 * cardinality(p_resource_ids) then
+        v_found := array (
+          with links as materialized (
+            select t.resource_id, t.relation, t.subject_type, t.subject_id, t.subject_relation, t.condition_name
+            from authz.tuples t
+            where t.namespace = p_namespace
+              and t.resource_type = 'document'
+              and t.resource_id = any (p_resource_ids)
+              and t.relation = 'blocked'
+              and t.subject_type = 'group'
+              and t.subject_id <> '*'
+              and (t.expires_at is null or t.expires_at > howdah.now())
+          )
+          select f.id
+          from (
+            select p_subject_id collate "C" as id
+            where p_subject_type = 'document' and p_subject_relation = 'blocked'
+              and p_subject_id = any (p_resource_ids)
+            union all
+            select t.resource_id as id
+            from links t
+            join unnest(v_group_member) w (id) on w.id = t.subject_id
+            where t.relation = 'blocked'
+              and t.subject_type = 'group'
+              and t.condition_name is null
+              and t.subject_relation = 'member'
+          ) f
+        );
+      end if;
+      return query
+      select distinct w.id, true
+      from unnest(v_found) w (id)
+      where w.id in (select i.id from unnest(p_resource_ids) i (id));
+      return;
+    end if;
+  end if;
   return query
-  with recursive group_member (id) as (
-    select t.resource_id as id
-    from authz.tuples t
-    where p_subject_relation is null
-      and t.namespace = p_namespace
-      and t.resource_type = 'group'
-      and t.relation = 'member'
-      and t.subject_type = 'user'
-      and t.condition_name is null
-      and t.subject_id = p_subject_id
-      and t.subject_id <> '*'
-      and t.subject_relation is null
-      and (t.expires_at is null or t.expires_at > howdah.now())
-    union
-    select p_subject_id collate "C" as id
-    where p_subject_type = 'group' and p_subject_relation = 'member'
-    union
-    select e.id
-    from group_member w
-    cross join lateral (
-      select t.resource_id as id
-      from authz.tuples t
-      where t.namespace = p_namespace
-        and t.resource_type = 'group'
-        and t.relation = 'member'
-        and t.subject_type = 'group'
-        and t.condition_name is null
-        and t.subject_id = w.id
-        and t.subject_id <> '*'
-        and t.subject_relation = 'member'
-        and (t.expires_at is null or t.expires_at > howdah.now())
-      offset 0
-    ) e
-  ),
-  links as materialized (
-    select t.resource_id, t.relation, t.subject_type, t.subject_id, t.subject_relation, t.condition_name
-    from authz.tuples t
-    where t.namespace = p_namespace
-      and t.resource_type = 'document'
-      and t.resource_id = any (p_resource_ids)
-      and t.relation = 'blocked'
-      and t.subject_type = 'group'
-      and t.subject_id <> '*'
-      and (t.expires_at is null or t.expires_at > howdah.now())
-  )
-  select f.id, true
-  from (
-    select p_subject_id collate "C" as id
-    where p_subject_type = 'document' and p_subject_relation = 'blocked'
-      and p_subject_id = any (p_resource_ids)
-    union
-    select t.resource_id as id
-    from links t
-    join group_member w on w.id = t.subject_id
-    where t.relation = 'blocked'
-      and t.subject_type = 'group'
-      and t.condition_name is null
-      and t.subject_relation = 'member'
-  ) f;
+  select i.id, c.allowed
+  from (select distinct u.id from unnest(p_resource_ids) u (id)) i
+  cross join lateral (
+    select authz_rt.m_b8eb142e5a7f_r2_check(
+      p_namespace, p_subject_type, p_subject_id, p_subject_relation, i.id, p_context
+    ) as allowed
+    offset 0
+  ) c
+  where c.allowed is not false;
 end
 $$;
 
