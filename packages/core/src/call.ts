@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { actorJson, type Context } from "./context.ts";
+import { actorParts, type Context } from "./context.ts";
 import type { Query, Queryable } from "./driver.ts";
 import { sqlstateOf, toHowdahError } from "./errors.ts";
 import { decode, encoder, type SqlType } from "./values.ts";
@@ -35,6 +35,9 @@ export interface CallQuery extends Query {
   call: { name: string; namespace: string | null | undefined; isReadOnly: boolean; statement: string };
 }
 
+const encodeNamespace = encoder("text", "namespace");
+const encodeActor = encoder("jsonb", "actor");
+
 const snakeCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 /**
@@ -47,7 +50,7 @@ export function fn<A extends object, R>(name: string, spec: FnSpec): Fn<A, R> {
   const args = Object.entries(spec.args).map(([key, type]) => ({
     key: key as keyof A,
     type,
-    encode: encoder(type),
+    encode: encoder(type, snakeCase(key)),
     sql: `p_${snakeCase(key)}`,
   }));
   if (args.length > 31) throw new RangeError(`${name} has ${args.length} arguments, at most 31 are supported`);
@@ -85,8 +88,8 @@ export function fn<A extends object, R>(name: string, spec: FnSpec): Fn<A, R> {
     spec,
     query(given, context) {
       const hasActor = isNamespaced && context.actor !== undefined;
-      const values: unknown[] = isNamespaced ? [context.namespace ?? null] : [];
-      if (hasActor) values.push(actorJson(context.actor ?? {}));
+      const values: unknown[] = isNamespaced ? [encodeNamespace(context.namespace ?? null)] : [];
+      if (hasActor) values.push(encodeActor(actorParts(context.actor ?? {})));
       let mask = 0;
       for (let i = 0; i < args.length; i++) {
         const { key, encode } = args[i] as (typeof args)[number];

@@ -22,13 +22,13 @@ export interface Context {
 }
 
 /** An actor as the database keeps it. */
-export function actorJson(actor: Actor): string {
-  return JSON.stringify({
+export function actorParts(actor: Actor): Record<string, string | undefined> {
+  return {
     actor_id: actor.actorId,
     request_id: actor.requestId,
     on_behalf_of: actor.onBehalfOf,
     reason: actor.reason,
     ip_address: actor.ipAddress,
     user_agent: actor.userAgent,
-  });
+  };
 }

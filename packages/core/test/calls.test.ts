@@ -218,6 +218,32 @@ test("a length of time that is none is refused before anything is sent", async (
   await expect(call(db, echo, { document: () => 1 }, context)).rejects.toMatchObject({ code: "json_invalid" });
 });
 
+test.each<[string, EchoArgs, string]>([
+  ["a text with U+0000", { text: "a\0b" }, "text"],
+  ["half of a pair, which drivers would replace", { text: "a\ud83d" }, "text"],
+  ["an element of an array", { texts: ["a", null, "\0"] }, "texts"],
+  ["JSON with U+0000", { document: { deep: ["a\\\0"] } }, "document"],
+  ["JSON with such a key", { document: { "\0": 1 } }, "document"],
+  ["JSON with half of a pair", { document: "\udc00" }, "document"],
+  ["an element that is JSON", { jsons: [1, "\0"] }, "jsons"],
+])("%s is refused before anything is sent", async (_what, args, field) => {
+  const refused = call(db, echo, args, context);
+  await expect(refused).rejects.toThrow(ValidationError);
+  await expect(refused).rejects.toMatchObject({ code: "text_invalid", sqlstate: "22021", detail: { field } });
+});
+
+test("a tenant and an actor with U+0000 are refused before anything is sent", async () => {
+  const refused = (of: object): Promise<unknown> => call(db, echo, {}, { ...context, ...of }).catch((error) => error);
+  expect(await refused({ namespace: "a\0" })).toMatchObject({ code: "text_invalid", detail: { field: "namespace" } });
+  expect(await refused({ actor: { reason: "\0" } })).toMatchObject({ detail: { field: "actor" } });
+});
+
+test("texts and JSON that only look like U+0000 are sent", async () => {
+  const text = "\\u0000 \\\\ud800 \u{1f98a}";
+  const result = await call(db, echo, { text, document: { [text]: [text] }, texts: [text] }, context);
+  expect(result).toMatchObject({ text, document: { [text]: [text] }, texts: [text] });
+});
+
 test("pg's pool and clients are Queryable as they are", () => {
   expectTypeOf<pg.Pool>().toExtend<Queryable>();
   expectTypeOf<pg.PoolClient>().toExtend<Queryable>();
