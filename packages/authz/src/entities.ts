@@ -21,10 +21,20 @@ export interface EntityParts {
 /**
  * Takes an entity apart.
  *
- * @throws {ValidationError} `entity_invalid`
+ * @throws {ValidationError} `entity_invalid`, `id_invalid_chars` if PostgreSQL cannot hold the id
  */
 export function parseEntity(entity: Entity): EntityParts {
-  if (typeof entity === "string") return parseText(entity);
+  const parts = typeof entity === "string" ? parseText(entity) : parseParts(entity);
+  if (parts.id.includes("\0") || !parts.id.isWellFormed()) {
+    const value = parts.id.slice(0, 100);
+    throw invalid("id_invalid_chars", `id ${JSON.stringify(value)} contains U+0000 or half of a surrogate pair`, {
+      detail: { field: "id", value },
+    });
+  }
+  return parts;
+}
+
+function parseParts(entity: unknown): EntityParts {
   const { type, id, relation } = isPair(entity) ? { type: entity[0], id: entity[1] } : fromObject(entity);
   if (typeof type !== "string" || typeof id !== "string") throw noEntity(entity);
   if (relation === undefined) return { type, id };

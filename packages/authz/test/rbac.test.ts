@@ -34,6 +34,7 @@ describe("entities", () => {
     ["user:a#b#member", { type: "user", id: "a#b", relation: "member" }],
     ["user:#member", { type: "user", id: "#member" }],
     [["user", "a#b"], { type: "user", id: "a#b" }],
+    [["user", "\u{1f98a}"], { type: "user", id: "\u{1f98a}" }],
     ["user:*", { type: "user", id: "*" }],
   ])("%j is %j", (entity, parts) => {
     expect(parseEntity(entity)).toEqual(parts);
@@ -58,6 +59,18 @@ describe("entities", () => {
     const parse = () => parseEntity(entity as Entity);
     expect(parse).toThrow(ValidationError);
     expect(parse).toThrow(expect.objectContaining({ module: "authz", code: "entity_invalid", sqlstate: "22023" }));
+  });
+
+  test.each<Entity>([
+    ["user", "a\0b"],
+    "user:a\0b",
+    { type: "group", id: "\0", relation: "member" },
+    ["user", "a\ud83d"],
+    "user:\udc00#member",
+  ])("%j has an id that no database holds", (entity) => {
+    const parse = () => parseEntity(entity);
+    expect(parse).toThrow(ValidationError);
+    expect(parse).toThrow(expect.objectContaining({ module: "authz", code: "id_invalid_chars", sqlstate: "22023" }));
   });
 
   test("those with a relation are not meant where a single one is", () => {
