@@ -3,7 +3,7 @@ import { type TestDatabase, testDatabase } from "@howdah/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { authzModule } from "../src/module.ts";
 import { rows } from "./sql.ts";
-import { openStore } from "./store.ts";
+import { openStore, tuple } from "./store.ts";
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -68,4 +68,27 @@ type group
   await store.write("group:2#parent@group:1", "group:1#parent@group:0", "group:2#a@user:ann", "group:1#a@user:ann");
   expect(await store.check("user:ann", "a", "group:2")).toBe(false);
   expect(await store.check("user:ann", "c", "group:2")).toBe(false);
+});
+
+test("Somebody whom an exclusion may leave out is not listed because everybody else is", async () => {
+  const store = await openStore(
+    db,
+    `model
+  schema 1.1
+type user
+type doc
+  relations
+    define open: [user:*]
+    define named: [user with is_on]
+    define viewer: named or (open but not named)
+condition is_on(on: bool) {
+  on
+}
+`,
+  );
+  await store.write("doc:1#open@user:*", tuple("doc:1#named@user:ann", { condition: "is_on" }));
+  expect(await store.check("user:bob", "viewer", "doc:1")).toBe(true);
+  expect(await store.check("user:ann", "viewer", "doc:1")).toBeNull();
+  expect(await store.subjects("doc:1", "viewer", "user")).toBeNull();
+  expect(await store.subjects("doc:1", "viewer", "user", { context: { on: true } })).toEqual(["user:*", "user:ann"]);
 });

@@ -16,7 +16,7 @@ import {
   type Unknown,
 } from "./scan.ts";
 import { makeSets, probe, type Sets, stepsDown, stepsUp } from "./sets.ts";
-import { block, combine, type Select, select, where } from "./sql.ts";
+import { block, combine, indent, type Select, select, where } from "./sql.ts";
 
 /** The objects of a union. */
 export function unionObjects(context: Context, node: Node): Routine {
@@ -43,7 +43,10 @@ export function unionSubjects(seen: Context, node: Node): Routine {
         stepsDown(context, kinds, unknown),
       );
   const ids = kinds.flatMap((kind) => subjectsAt(context, kind, sets, unknown));
-  return statement(context, node, { sets, ids }, "'*' = any (v_sure)");
+  // What is granted to everybody is granted to each of them, but what answers for itself may except some.
+  const excepts = kinds.some(({ leaves }) => leaves.some((leaf) => analysis.hasWildcard(leaf)));
+  const isOne = excepts ? call(seen, node, "check", { p_subject_id: "w.id" }) : "true";
+  return statement(context, node, { sets, ids }, `when '*' = any (v_sure) then ${isOne}`);
 }
 
 interface Statement {
@@ -54,15 +57,15 @@ interface Statement {
 /** A list of objects. */
 export function listed(context: Context, node: Node, make: (unknown: Unknown) => Statement): Routine {
   const isCertain = !context.analysis.mayBeUnknown(node);
-  return statement(context, node, make(isCertain ? null : "v_lenient"), "");
+  return statement(context, node, make(isCertain ? null : "v_lenient"));
 }
 
 /**
  * Returns what a statement finds.
  *
- * @param isSure when what is found in the second pass is true all the same
+ * @param otherwise when what is found in the second pass alone is not unknown all the same, and what then: `when ... then ...`
  */
-function statement(context: Context, node: Node, { sets, ids }: Statement, isSure: string): Routine {
+function statement(context: Context, node: Node, { sets, ids }: Statement, otherwise?: string): Routine {
   const { analysis } = context;
   const prelude = refuseTypes(analysis.subjectTypes(node), "p_subject_relation is null", "return;");
   const isCertain = !analysis.mayBeUnknown(node);
@@ -75,11 +78,12 @@ function statement(context: Context, node: Node, { sets, ids }: Statement, isSur
     return sets === undefined ? text : sets.statement(text);
   };
   if (isCertain) return { body: [...prelude, `return query\n${query("f.id, true")};`].join("\n") };
-  const sure = isSure === "" ? "not v_lenient" : `not v_lenient or ${isSure}`;
+  const sure = "when not v_lenient then true";
+  const allowed = otherwise === undefined ? `case ${sure} end` : `case\n    ${sure}\n${indent(otherwise, 4)}\n  end`;
   const stages = [
     `v_found := ${block("array", query("f.id"), ";")}`,
     "return query",
-    `select w.id, case when ${sure} then true end`,
+    `select w.id, ${allowed}`,
     "from unnest(v_found) w (id)",
     "where w.id not in (select s.id from unnest(v_sure) s (id));",
   ].join("\n");

@@ -251,7 +251,10 @@ begin
       ) f
     );
     return query
-    select w.id, case when not v_lenient or '*' = any (v_sure) then true end
+    select w.id, case
+        when not v_lenient then true
+        when '*' = any (v_sure) then true
+      end
     from unnest(v_found) w (id)
     where w.id not in (select s.id from unnest(v_sure) s (id));
     exit when v_lenient;
