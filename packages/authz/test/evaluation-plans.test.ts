@@ -69,7 +69,8 @@ const calls: [string, number][] = [
   ["list_subjects('doc', 'd17', 'read', 'acme', 10)", 6_000],
   ["count_subjects('doc', 'popular', 'read', 'acme')", 10_000],
   ["list_objects('user', 'nobody', 'doc', 'read', 'acme')", 150],
-  ["list_resources('user', 'reader', 'folder', 'read', 'acme')", 150],
+  ["list_resources('user', 'reader', 'folder', 'read', 'acme')", 350],
+  ["list_resources('user', 'reader', 'doc', 'read', 'acme', 100, 'dz')", 7_000],
 ];
 
 /** 60,000 other tenants with one tuple each, beside which the planner might forget that one is large. */

@@ -63,6 +63,50 @@ describe("list_resources and list_objects", () => {
     expect(await page(1000, null)).toHaveLength(6);
   });
 
+  test.each([
+    ["by the dynamic rule", undefined],
+    [
+      "by a model",
+      "type folder\n  relations\n    define read: [user]\ntype doc\n  relations\n    define parent: [folder]\n    define read: [user, user:*] or read from parent",
+    ],
+  ])("give the same pages to those who may see nothing, some or all, %s", async (_, types) => {
+    if (types !== undefined) await useModel(db, `type user\n${types}`);
+    await rows(
+      db,
+      `select authz.write_tuple('doc', 'd' || i, 'parent', 'folder', 'f' || i % 10, p_namespace => 'acme')
+       from generate_series(1, 400) i`,
+    );
+    await grant(db, ...[0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((i) => `folder:f${i}#read@user:all`));
+    await grant(db, "folder:f1#read@user:tenth", "doc:d2#read@user:tenth", "doc:z\u0301#read@user:all");
+    await grant(db, "folder:f1#read@user:half", ...[3, 5, 7, 9].map((i) => `folder:f${i}#read@user:half`));
+    const page = (who: string, limit: number, cursor: string | null) =>
+      list("select * from authz.list_resources('user', $1, 'doc', 'read', 'acme', $2, $3)", [who, limit, cursor]);
+    for (const [who, count] of [
+      ["all", 401],
+      ["half", 200],
+      ["tenth", 41],
+      ["nobody", 0],
+    ] as const) {
+      const whole = await list(
+        `select resource_id from authz.list_objects('user', $1, 'doc', 'read', 'acme') order by resource_id collate "C"`,
+        [who],
+      );
+      expect(whole).toHaveLength(count);
+      for (const limit of [1, 7, 100, 1000]) {
+        const paged: unknown[] = [];
+        for (
+          let next = await page(who, limit, null);
+          next.length > 0;
+          next = await page(who, limit, String(next.at(-1)))
+        ) {
+          paged.push(...next);
+          if (next.length < limit) break;
+        }
+        expect(paged, `${who} by ${limit}`).toEqual(whole);
+      }
+    }
+  });
+
   test("give ids as they were written", async () => {
     await grant(db, "doc:e\u0301#read@user:u\u0308", "doc:\u00f6#read@user:u\u0308");
     expect(await resources("'user', '\u00fc', 'doc', 'read', 'acme'")).toEqual(["e\u0301", "\u00f6"]);

@@ -438,6 +438,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set jit = off
+set enable_seqscan = off
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
@@ -469,37 +470,11 @@ begin
       continue;
     end if;
 
-    v_allowed := '{}';
-    v_unknown := '{}';
-    if v_refusal is null then
-      v_allowed := array(
-        select f.resource_id
-        from authz._dynamic_filter(v_namespace, v_group.subject_type, v_group.subject_id,
-          v_group.subject_relation, v_group.relation, v_group.resource_type, v_group.ids) f
-      );
-    elsif cardinality(v_group.ids) > 8 then
-      execute format(
-        '
-          select array_agg(f.resource_id) filter (where f.allowed),
-            array_agg(f.resource_id) filter (where f.allowed is null)
-          from authz_rt.%I($1, $2, $3, $4, $5, $6, $7, $8) f
-        ', 'm_' || v_program || '_filter')
-      into v_allowed, v_unknown
-      using v_namespace, v_group.subject_type, v_group.subject_id, v_group.subject_relation,
-        v_group.relation, v_group.resource_type, v_group.ids, p_context;
-    else
-      select array_agg(c.id) filter (where c.allowed),
-        array_agg(c.id) filter (where c.allowed is null)
-      into v_allowed, v_unknown
-      from (
-        select i.id, authz_rt.check(v_program, v_namespace, v_group.subject_type,
-          v_group.subject_id, v_group.subject_relation, v_group.relation, v_group.resource_type,
-          i.id, p_context) as allowed
-        from unnest(v_group.ids) i (id)
-        offset 0
-      ) c;
-    end if;
-
+    select array_agg(f.resource_id) filter (where f.allowed),
+      array_agg(f.resource_id) filter (where f.allowed is null)
+    into v_allowed, v_unknown
+    from authz._filter(v_namespace, v_group.subject_type, v_group.subject_id,
+      v_group.subject_relation, v_group.relation, v_group.resource_type, v_group.ids, p_context) f;
     return query
     select a.ord,
       case when not a.is_unknown then a.id in (select i from unnest(v_allowed) i) end,

@@ -2,6 +2,52 @@
 --
 -- One evaluation for all ids, not one check for each.
 
+create or replace function authz._filter(
+  p_namespace text,
+  p_subject_type text,
+  p_subject_id text,
+  p_subject_relation text,
+  p_permission text,
+  p_resource_type text,
+  p_resource_ids text[],
+  p_context jsonb default null
+) returns table (resource_id text, allowed boolean)
+language plpgsql
+stable
+parallel safe
+as $$
+declare
+  v_program text := authz._program_for(p_namespace, p_resource_type);
+begin
+  if v_program is null then
+    return query
+    select f.resource_id, true
+    from authz._dynamic_filter(p_namespace, p_subject_type, p_subject_id, p_subject_relation,
+      p_permission, p_resource_type, p_resource_ids) f;
+  elsif cardinality(p_resource_ids) > 8 then
+    return query execute format('select * from authz_rt.%I($1, $2, $3, $4, $5, $6, $7, $8)',
+      'm_' || v_program || '_filter')
+    using p_namespace, p_subject_type, p_subject_id, p_subject_relation, p_permission,
+      p_resource_type, p_resource_ids, p_context;
+  else
+    return query
+    select c.id, c.allowed
+    from (
+      select i.id, authz_rt.check(v_program, p_namespace, p_subject_type, p_subject_id,
+        p_subject_relation, p_permission, p_resource_type, i.id, p_context) as allowed
+      from (select distinct u.id from unnest(p_resource_ids) u (id)) i
+      offset 0
+    ) c
+    where c.allowed is not false;
+  end if;
+end
+$$;
+
+comment on function authz._filter(
+  text, text, text, text, text, text, text[], jsonb
+) is
+'Those of the given resources on which a subject has a permission (allowed), or may have (null).';
+
 create or replace function authz.filter_authorized(
   p_subject_type text,
   p_subject_id text,
@@ -26,7 +72,6 @@ declare
   v_permission text collate "C" := p_permission;
   v_resource_type text collate "C" := p_resource_type;
   v_resource_ids text[] collate "C";
-  v_program text;
   v_allowed text[] collate "C";
   v_unknown text collate "C";
 begin
@@ -35,39 +80,14 @@ begin
   perform authz._check_ids('resource_ids', p_resource_ids);
   v_resource_ids := array(select distinct authz._nfc(i) collate "C" from unnest(p_resource_ids) i);
 
-  v_program := authz._program_for(v_namespace, v_resource_type);
-  if v_program is null then
-    v_allowed := array(
-      select f.resource_id
-      from authz._dynamic_filter(v_namespace, v_subject_type, v_subject_id, null, v_permission,
-        v_resource_type, v_resource_ids) f
-    );
-  else
-    if cardinality(v_resource_ids) > 8 then
-      execute format(
-        $query$
-          select array_agg(f.resource_id) filter (where f.allowed),
-            min(f.resource_id collate "C") filter (where f.allowed is null)
-          from authz_rt.%I($1, $2, $3, $4, $5, $6, $7, $8) f
-        $query$, 'm_' || v_program || '_filter')
-      into v_allowed, v_unknown
-      using v_namespace, v_subject_type, v_subject_id, null::text, v_permission, v_resource_type,
-        v_resource_ids, null::jsonb;
-    else
-      select array_agg(c.id) filter (where c.allowed),
-        min(c.id collate "C") filter (where c.allowed is null)
-      into v_allowed, v_unknown
-      from (
-        select r.id, authz_rt.check(v_program, v_namespace, v_subject_type, v_subject_id, null,
-          v_permission, v_resource_type, r.id, null) as allowed
-        from unnest(v_resource_ids) r (id)
-        offset 0
-      ) c;
-    end if;
-    if v_unknown is not null then
-      perform authz._raise_unknown(v_namespace, v_subject_type, v_subject_id, null, v_permission,
-        v_resource_type, v_unknown, null);
-    end if;
+  select array_agg(f.resource_id) filter (where f.allowed),
+    min(f.resource_id collate "C") filter (where f.allowed is null)
+  into v_allowed, v_unknown
+  from authz._filter(v_namespace, v_subject_type, v_subject_id, null, v_permission,
+    v_resource_type, v_resource_ids) f;
+  if v_unknown is not null then
+    perform authz._raise_unknown(v_namespace, v_subject_type, v_subject_id, null, v_permission,
+      v_resource_type, v_unknown, null);
   end if;
 
   return array(
