@@ -30,8 +30,8 @@ export class Output {
     this.colours = { out: hasColours(stdout, argv), err: hasColours(stderr, argv) };
   }
 
-  /** Prints data: as JSON if asked for, else text as it is, a list as a table, an object line by line. */
-  data(value: unknown, text: () => string = () => this.render(value)): void {
+  /** Prints data: as JSON if asked for, else as text. */
+  data(value: unknown, text: () => string = () => this.shown(value)): void {
     if (this.settings.json) this.stdout.write(`${JSON.stringify(value ?? null, null, 2)}\n`);
     else if (value !== undefined) this.stdout.write(ended(text()));
   }
@@ -77,7 +77,8 @@ export class Output {
     return table(rows, { width: this.stdout.isTTY ? (this.stdout.columns ?? 80) : undefined, style: this.out });
   }
 
-  private render(value: unknown): string {
+  /** A value as text: text as it is, a list as a table, an object line by line. */
+  shown(value: unknown): string {
     if (Array.isArray(value)) {
       if (value.every((item) => typeof item === "object" && item !== null)) return this.table(value);
       return value.map(cell).join("\n");
@@ -103,6 +104,7 @@ interface TableOptions {
 
 /** Lays out rows in columns: one for each key of any of them, numbers to the right. */
 export function table(rows: readonly object[], { width, style }: TableOptions): string {
+  if (rows.length === 0) return "";
   const keys = [...new Set(rows.flatMap((row) => Object.keys(row)))];
   const columns = keys.map((key) => {
     const cells = rows.map((row) => cell((row as Record<string, unknown>)[key]));

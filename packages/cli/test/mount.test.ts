@@ -19,6 +19,17 @@ test("a module's command prints its rows as a table, or as JSON", async () => {
   expect(JSON.parse(json.stdout)).toEqual([{ id: "1", title: "Dune", price: "9.00" }]);
 });
 
+test("a command may show people something else than its result", async () => {
+  const { stdout } = await howdah(["library", "books", "add", "Odyssey", "5", "--namespace", "acme"], db);
+  expect(stdout).toBe("It stands at number 3\n");
+});
+
+test("where there is nothing to show, it is said beside the data", async () => {
+  const none = ["library", "books", "list", "--namespace", "nobody"];
+  expect(await howdah(none, db)).toEqual({ code: 0, stdout: "", stderr: "Nothing to show\n" });
+  expect(await howdah([...none, "--quiet", "--json"], db)).toEqual({ code: 0, stdout: "[]\n", stderr: "" });
+});
+
 test("options arrive as the schema wants them, defaults included", async () => {
   const words = "--tags a b --order down --wait 5m --dry --no-loud --json --payload".split(" ");
   const given = await howdah(["library", "echo", ...words, '{"to": ["bob"]}'], db);

@@ -13,6 +13,10 @@ test("a table has a column for each key, and numbers to the right", () => {
   expect(table(rows, plain)).toBe("job name  count  is on\nmail          7\na           120  true");
 });
 
+test("a table without rows is empty, in colours too", () => {
+  expect(table([], { ...plain, style: (_, text) => `<${text}>` })).toBe("");
+});
+
 test("a table shortens its widest columns to fit the terminal", () => {
   const rows = [{ id: 1, payload: { text: "x".repeat(100) }, note: "short" }];
   const text = table(rows, { ...plain, width: 40 });

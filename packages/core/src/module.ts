@@ -24,7 +24,7 @@ export interface Manifest {
 export type Access = Readonly<Record<string, readonly string[]>>;
 
 /** A command that a module adds to the `howdah` command line. */
-export interface Command<Options extends z.ZodObject = z.ZodObject> {
+export interface Command<Options extends z.ZodObject = z.ZodObject, Result = unknown> {
   /**
    * The words after `howdah`, such as `queue dead-letters list`. Last may come options that are given by their place alone, in
    * the form `roles assign <subject> <role>`.
@@ -38,7 +38,9 @@ export interface Command<Options extends z.ZodObject = z.ZodObject> {
   /** True for a command that can do without a database; it is given one that connects only when it is used. */
   isOffline?: boolean;
   /** Does the work; what it returns is printed as it is if it is text, else as a table, or as JSON. */
-  run(db: Database, options: z.output<Options>): Promise<unknown>;
+  run(db: Database, options: z.output<Options>): Promise<Result>;
+  /** What people see in place of the result, where it is not what they would read; JSON has the result as it is. */
+  show?(result: Result): unknown;
 }
 
 /** What a seed file changed, as `howdah seed apply` shows it: `create`, `role editor`. */
@@ -169,7 +171,7 @@ export function defineModule(definition: ModuleDefinition): Module {
 }
 
 /** Describes a command with its options' types; see {@link Command}. */
-export const defineCommand = <Options extends z.ZodObject>(command: Command<Options>): Command =>
+export const defineCommand = <Options extends z.ZodObject, Result>(command: Command<Options, Result>): Command =>
   command as unknown as Command;
 
 /** Describes a section of seed files with the type of its value; see {@link SeedSection}. */

@@ -14,7 +14,7 @@ export const grants: AddCommand = (program, session) => {
          from howdah.grants where $1::text[] is null or module = any($1::text[]) order by module, role`,
         [options.module ?? null],
       );
-      output.data(rows, () => (rows.length === 0 ? "" : output.table(rows)));
+      output.data(rows, () => output.table(rows));
       if (rows.length === 0) output.note("No role was granted a module: see `howdah grant --help`");
     });
 };

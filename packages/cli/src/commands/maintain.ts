@@ -42,7 +42,7 @@ async function runOnce(session: Session, { budget }: Options): Promise<void> {
   for (const module of modules) {
     tasks.push(...(await maintainOnce(db, { budget, ...(module === undefined ? {} : { module }) })));
   }
-  session.output.data(tasks, () => (tasks.length === 0 ? "" : session.output.table(tasks)));
+  session.output.data(tasks, () => session.output.table(tasks));
   if (tasks.length === 0) session.output.note("Nothing to do, or another process is at it");
   if (await warnOfFailures(session, db, tasks)) session.exitCode = exitCodes.failed;
 }

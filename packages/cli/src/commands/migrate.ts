@@ -50,7 +50,7 @@ export const migrate: AddCommand = (program, session) => {
       const report = await migrateModules(db, modules, { ...options, signal, onStep });
       if (report.modules.length === 0) output.note("Nothing to do: every module is current");
       else if (options.dryRun) output.note("Rolled back, as this was a dry run");
-      output.data(report, () => (report.modules.length === 0 ? "" : output.table(report.modules.map(row))));
+      output.data(report, () => output.table(report.modules.map(row)));
     });
 };
 

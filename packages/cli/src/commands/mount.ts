@@ -69,7 +69,9 @@ function mountCommand(program: Command, session: Session, module: Module, comman
     const question = command.confirm?.(options);
     if (question !== undefined) await session.confirm(question);
     const db = await session.database({ isLazy: command.isOffline ?? false });
-    session.output.data(await command.run(db, options));
+    const result = await command.run(db, options);
+    if (Array.isArray(result) && result.length === 0) session.output.note("Nothing to show");
+    session.output.data(result, command.show && (() => session.output.shown(command.show?.(result))));
   });
 }
 

@@ -30,7 +30,7 @@ export const verify: AddCommand = (program, session) => {
       const db = await session.database();
       const drift =
         wanted === undefined ? await verifyModules(db, modules, { report: true }) : await compare(db, wanted);
-      output.data(drift, () => (drift.length === 0 ? "" : output.table(drift)));
+      output.data(drift, () => output.table(drift));
       const broken = drift.filter((row) => row.severity === "error").length;
       if (broken > 0) session.exitCode = exitCodes.drift;
       output.note(
