@@ -12,13 +12,22 @@ const description = z.string().optional().describe("what it is for");
 const role = z.string().describe("a role");
 const permission = z.string().describe("a permission");
 
-/** A subject or resource, as the command line has it. */
-const entity = z.custom<Entity>(
-  (text) => typeof text === "string" && /^[^:]+:./.test(text),
-  'must be a type and an id, such as "user:ann"',
-);
-const subject = entity.describe("who, such as user:ann");
-const resource = entity.describe("on what, such as document:1");
+/** A subject or resource, as the command line has it: `user:ann`, or `["user", "a#b"]` for what cannot be written so. */
+const entity = (isOne: (entity: Entity) => unknown, message: string) =>
+  z.string(message).transform((text, context): Entity => {
+    try {
+      const entity: Entity = text.startsWith("[") ? JSON.parse(text) : text;
+      isOne(entity);
+      return entity;
+    } catch {
+      context.addIssue({ code: "custom", message });
+      return z.NEVER;
+    }
+  });
+const single = entity(parseObject, 'must be a type and an id, such as "user:ann"');
+const anybody = entity(parseEntity, 'must be a type and an id, such as "user:ann" or "group:eng#member"');
+const subject = single.describe("who, such as user:ann");
+const resource = single.describe("on what, such as document:1");
 
 /** The `explain_text` of the database, whose lines are for people. */
 const explainText = fn<ReturnType<typeof question>, { explainText: string }[]>("authz.explain_text", {
@@ -84,7 +93,7 @@ export const commands: readonly Command[] = [
     summary: "list roles and their permissions, also those of global, or the roles of a subject",
     options: z.object({
       namespace,
-      subject: entity.optional().describe("those that this one holds, such as user:ann"),
+      subject: single.optional().describe("those that this one holds, such as user:ann"),
     }),
     run: async (db, { namespace, subject }) => {
       const rbac = new Rbac(db, { namespace });
@@ -117,7 +126,11 @@ export const commands: readonly Command[] = [
       subject,
       role,
       namespace,
-      expiresIn: z.string().optional().describe('for how long, such as "30 days"; default for ever'),
+      expiresIn: z
+        .string()
+        .refine(isDuration, 'must be a length of time, such as "30 days"')
+        .optional()
+        .describe('for how long, such as "30 days"; default for ever'),
     }),
     run: async (db, { subject, role, namespace, expiresIn }) => {
       const expiresAt = expiresIn === undefined ? undefined : new Date(Date.now() + milliseconds(expiresIn));
@@ -136,12 +149,12 @@ export const commands: readonly Command[] = [
     path: "authz check <subject> <permission> <resource>",
     summary: "tell whether a subject has a permission on a resource",
     options: z.object({
-      subject,
+      subject: anybody.describe("who, such as user:ann or group:eng#member"),
       permission,
       resource,
       namespace,
       context: z
-        .record(z.string(), z.unknown())
+        .record(z.string(), z.unknown(), 'must be JSON, such as {"ip": "10.0.0.7"}')
         .optional()
         .describe('what conditions ask for, such as {"ip": "10.0.0.7"}'),
     }),
@@ -156,7 +169,6 @@ export const commands: readonly Command[] = [
     summary: "tell why a subject has a permission on a resource, or that it has not",
     options: z.object({ subject, permission, resource, namespace }),
     run: async (db, { subject, permission, resource, namespace }) => {
-      parseObject(subject);
       const lines = await call(db, explainText, question(subject, permission, resource), { namespace });
       return lines.map((line) => line.explainText);
     },
@@ -169,4 +181,12 @@ function question(subject: Entity, permission: string, resource: Entity) {
   const { type: subjectType, id: subjectId } = parseEntity(subject);
   const { type: resourceType, id: resourceId } = parseObject(resource);
   return { subjectType, subjectId, permission, resourceType, resourceId };
+}
+
+function isDuration(text: string): boolean {
+  try {
+    return milliseconds(text) > 0;
+  } catch {
+    return false;
+  }
 }

@@ -1,15 +1,22 @@
 import { type Command, type Database, defineCommand, StateError } from "@howdah/core";
 import { z } from "zod";
 import { type CompiledModel, compileModel } from "./compiler/index.ts";
+import { changesText } from "./model-diff.ts";
 import { type ModelFile, readModelFile } from "./model-file.ts";
 import { Models } from "./models.ts";
 
 const namespace = z.string().default("default").describe("the tenant; global for all without a model of their own");
 const file = z.string().describe("a model: .fga, .json, a store file .fga.yaml with tests, or fga.mod");
 const activate = z.boolean().default(false).describe("use it from now on");
+const inRange = "must be a number from 1 to 200";
 const options = {
   dynamic: z.boolean().default(false).describe("leave types that it does not define dynamic"),
-  maxDepth: z.number().optional().describe("the most steps from a resource to a subject, 1 to 200"),
+  maxDepth: z
+    .int(inRange)
+    .min(1, inRange)
+    .max(200, inRange)
+    .optional()
+    .describe("the most steps from a resource to a subject, 1 to 200"),
 };
 
 const modelOptions = ({ dynamic, maxDepth }: { dynamic: boolean; maxDepth?: number | undefined }) => ({
@@ -43,7 +50,10 @@ export const modelCommands: readonly Command[] = [
   defineCommand({
     path: "authz model activate <modelId>",
     summary: "use a stored model from now on, or an older one again",
-    options: z.object({ modelId: z.string().describe("the model, as list shows it"), namespace }),
+    options: z.object({
+      modelId: z.guid("must be an id, as list shows it").describe("the model, as list shows it"),
+      namespace,
+    }),
     run: async (db, { modelId, namespace }) => {
       await new Models(db, { namespace }).activate(modelId);
       return { modelId, active: true };
@@ -54,15 +64,23 @@ export const modelCommands: readonly Command[] = [
     summary: "list the models of a tenant",
     options: z.object({ namespace }),
     run: (db, { namespace }) => new Models(db, { namespace }).list(),
+    // No wider than a terminal, so that the id can be copied.
+    show: (models) =>
+      models.map(({ modelId, isActive, isInstalled, createdAt }) => ({
+        modelId,
+        state: isActive ? "active" : isInstalled ? "stored" : "not installed",
+        createdAt,
+      })),
   }),
   defineCommand({
     path: "authz model test <file>",
     summary: "run the tests of a store file against its model; nothing is kept",
-    options: z.object({ file, ...options }),
-    run: async (db, { file, ...rest }) => {
+    options: z.object({ file, namespace: namespace.describe("the tenant; it is not changed"), ...options }),
+    run: async (db, { file, namespace, ...rest }) => {
       const { input, tests } = readModelFile(file);
-      if (!tests) throw failed(`${file} has no tests`);
-      const results = await tried(db, (models) =>
+      if (!tests)
+        throw failed(`${file} has no tests`, "They stand in a store file, such as store.fga.yaml, below tests");
+      const results = await tried(db, namespace, (models) =>
         models.write(input, modelOptions(rest)).then((id) => models.test(id, tests)),
       );
       const broken = results.filter(({ passed }) => !passed);
@@ -76,19 +94,20 @@ export const modelCommands: readonly Command[] = [
     summary: "show what a model would change of the active one",
     options: z.object({ file, namespace }),
     run: async (db, { file, namespace }) => new Models(db, { namespace }).diff(readModelFile(file).input),
+    show: changesText,
   }),
 ];
 
-const failed = (message: string): StateError =>
-  new StateError(message, { module: "authz", code: "model_tests_failed", sqlstate: "55000" });
+const failed = (message: string, hint?: string): StateError =>
+  new StateError(message, { module: "authz", code: "model_tests_failed", sqlstate: "55000", hint });
 
 /** Does something with models in a transaction that is rolled back. */
-async function tried<T>(db: Database, work: (models: Models) => Promise<T>): Promise<T> {
+async function tried<T>(db: Database, namespace: string, work: (models: Models) => Promise<T>): Promise<T> {
   const done = new Error("done");
   let result: T | undefined;
   try {
     await db.transaction(async (tx) => {
-      result = await work(new Models(tx, { namespace: "howdah-model-test" }));
+      result = await work(new Models(tx, { namespace }));
       throw done;
     });
   } catch (error) {

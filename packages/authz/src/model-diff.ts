@@ -35,6 +35,17 @@ export function diffModels(before: OpenFgaModel | undefined, after: OpenFgaModel
     }));
 }
 
+/** The changes for people: lines of what was, after a minus, and of what is to be, after a plus. */
+export function changesText(changes: readonly ModelChange[]): string {
+  const lines = changes.flatMap(({ what, before, after }) => {
+    const text = (part: string): string => (what.includes("#") ? `${what}: ${part}` : part);
+    return [...(before === null ? [] : marked("-", text(before))), ...(after === null ? [] : marked("+", text(after)))];
+  });
+  return lines.join("\n");
+}
+
+const marked = (mark: string, text: string): string[] => text.split("\n").map((line) => `${mark} ${line}`);
+
 /** The parts of a model, each in a text that says all of it. */
 function parts({ type_definitions, conditions = {} }: OpenFgaModel): Map<string, string> {
   const types = type_definitions.flatMap((definition) => [

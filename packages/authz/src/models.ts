@@ -53,6 +53,7 @@ export class Models extends ModuleClient {
    * @param model OpenFGA's language, or its JSON
    * @returns the model's id
    * @throws {ModelInvalidError} with everything that is wrong with the model
+   * @throws {ValidationError} `model_invalid` if the server does not know a time zone that a condition names
    * @throws {StateError} `model_tests_failed`: the active model stays as it is
    */
   async write(model: string | OpenFgaModel | ModelInput, options: WriteModelOptions = {}): Promise<string> {
@@ -90,7 +91,7 @@ export class Models extends ModuleClient {
     return this.call(sql.getModel, { modelId }).catch(rethrow);
   }
 
-  /** The models of the namespace and of `global`, newest first. */
+  /** The models of the namespace, newest first. */
   list(): Promise<(sql.ModelEntry & { isInstalled: boolean })[]> {
     return this.call(sql.listModels, {}).catch(rethrow);
   }
