@@ -43,8 +43,11 @@ export const modelCommands: readonly Command[] = [
     run: async (db, { file, namespace, activate, ...rest }) => {
       const { input, tests } = readModelFile(file);
       const write = { ...modelOptions(rest), activate, ...(tests && { tests }) };
-      const id = await db.transaction((tx) => new Models(tx, { namespace }).write(input, write));
-      return { modelId: id, active: activate };
+      return db.transaction(async (tx) => {
+        const models = new Models(tx, { namespace });
+        const modelId = await models.write(input, write);
+        return { modelId, active: (await models.get(modelId))?.isActive ?? false };
+      });
     },
   }),
   defineCommand({

@@ -62,6 +62,10 @@ test("a model is written, listed, compared and activated", async () => {
     modelId: written.modelId,
     dsl: model,
   });
+  expect(await run("authz model write", { file: join(folder, "a.fga"), namespace: "acme" })).toEqual({
+    modelId: written.modelId,
+    active: true,
+  });
 
   const next = write("b.fga", `${model}    define writer: [user]\n`);
   expect(await run("authz model diff", { file: next, namespace: "acme" })).toEqual([
