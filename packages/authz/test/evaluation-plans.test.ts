@@ -1,8 +1,9 @@
 // How checks and lists find their tuples: by an index, and a few of them, however many there are.
-import { type PlanNode, planNodes, type TestDatabase, testDatabase } from "@howdah/testing";
+import { type TestDatabase, testDatabase } from "@howdah/testing";
 import type pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { authzModule } from "../src/module.ts";
+import { pagesOf, plansOf } from "./plans.ts";
 
 let db: TestDatabase;
 let client: pg.Client;
@@ -10,24 +11,6 @@ beforeAll(async () => {
   db = await testDatabase({ modules: [authzModule] });
 });
 afterAll(() => db.close());
-
-/** The plans of the statements that run inside a call. */
-async function plansOf(sql: string): Promise<PlanNode[][]> {
-  const logged: PlanNode[][] = [];
-  const read = ({ message }: { message?: string | undefined }): void => {
-    const json = /plan:\n([\s\S]*)$/.exec(message ?? "")?.[1];
-    if (json) logged.push(planNodes((JSON.parse(json) as { Plan: PlanNode }).Plan));
-  };
-  await client.query(
-    `load 'auto_explain'; set auto_explain.log_min_duration = 0; set auto_explain.log_nested_statements = on;
-     set auto_explain.log_analyze = on; set auto_explain.log_buffers = on; set auto_explain.log_timing = off;
-     set auto_explain.log_format = json; set client_min_messages = log`,
-  );
-  client.on("notice", read);
-  await client.query(sql);
-  client.off("notice", read);
-  return logged;
-}
 
 /**
  * 125,000 tuples of one tenant: documents in seven levels of folders, seven levels of teams with twenty users each; a document
@@ -107,10 +90,10 @@ test("a session that has planned in an empty table plans anew when there are sta
 /** Asserts that a call, once planned, reads tuples by index alone, and few pages. */
 async function limits(call: string, most: number): Promise<void> {
   await client.query(`select * from authz.${call}`);
-  const plans = await plansOf(`select * from authz.${call}`);
-  const reads = plans.flat().filter((node) => node["Relation Name"] === "tuples");
+  const plans = await plansOf(client, `select * from authz.${call}`);
+  const reads = plans.flatMap(({ nodes }) => nodes).filter((node) => node["Relation Name"] === "tuples");
   expect(reads.filter((node) => !/^Index (Only )?Scan$/.test(node["Node Type"]))).toEqual([]);
   expect(reads.length).toBeGreaterThan(0);
-  const pages = plans.map(([top]) => Number(top?.["Shared Hit Blocks"]) + Number(top?.["Shared Read Blocks"]));
+  const pages = plans.map(({ nodes: [top] }) => pagesOf(top));
   expect(Math.max(...pages), call).toBeLessThanOrEqual(most);
 }
