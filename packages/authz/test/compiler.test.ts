@@ -292,6 +292,19 @@ describe("As large as a model may be:", () => {
     const tooMany = { schema_version: "1.1", type_definitions: [...types, { type: "one_more" }] };
     expect(() => compileModel({ model: tooMany })).toThrow("201 types, at most 200 are allowed");
   });
+
+  test("what compiles to more than 32 MB of SQL is refused, with a relation that is much of it", () => {
+    const ring = Array.from(
+      { length: 100 },
+      (_, at) => `
+type t${at}
+  relations
+    define parent: [t${(at + 1) % 100}]
+    define viewer: [user] or viewer from parent`,
+    );
+    const dsl = `model\n  schema 1.1\ntype user${ring.join("")}\n`;
+    expect(() => compileModel({ dsl })).toThrow(/t\d+#viewer: the model compiles to more than 32 MB of SQL/);
+  });
 });
 
 describe("With many tuples", () => {

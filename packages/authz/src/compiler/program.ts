@@ -4,6 +4,8 @@ import { renderCondition } from "./condition.ts";
 import { type Context, call, contextualParameter, type NodeFunction } from "./context.ts";
 import type { Node } from "./graph.ts";
 import { describeRestriction, type OpenFgaModel, reservedTypes, restrictionsOf, type TypeDefinition } from "./model.ts";
+import { ModelInvalidError } from "./problems.ts";
+import { aliasCheck, aliasList, aliasOf, aliasValue } from "./render-alias.ts";
 import { unionCheck } from "./render-check.ts";
 import { unionFilter } from "./render-filter.ts";
 import { unionObjects, unionSubjects } from "./render-lists.ts";
@@ -27,6 +29,9 @@ import { createFunction, nodeRoutine, type Routine, when } from "./routine.ts";
 import { indent, list, literal } from "./sql.ts";
 
 const entryFunctions = ["check", "filter", "objects", "subjects"] as const;
+
+/** So many characters may a program have. */
+const longest = 32_000_000;
 
 /** The script that creates all functions of a program. */
 export function renderProgram(
@@ -61,9 +66,12 @@ export function renderProgram(
   const entries = contexts.flatMap((context) =>
     entryFunctions.map((entry) => entryPoint(context, model, entry, isStrict)),
   );
+  let length = 0;
   for (const { context, node, name } of queue) {
     const text = nodeRoutine(context, node, name, routineOf(context, node, name));
     functions.get(node)?.set(`${name}${context.isContextual ? "_x" : ""}`, text);
+    length += text.length;
+    if (length > longest) throw tooLong(functions);
   }
 
   const ofNodes = [...functions]
@@ -104,6 +112,21 @@ export function renderProgram(
   return `${script}\n\n${revoke(script)}\n`;
 }
 
+/** A model of long ways between many types, each of which is written out. */
+function tooLong(functions: ReadonlyMap<Node, ReadonlyMap<string, string>>): ModelInvalidError {
+  const [longestNode] = [...functions]
+    .map(([{ type, relation }, texts]) => ({ type, relation, length: [...texts.values()].join("").length }))
+    .sort((a, b) => b.length - a.length);
+  return new ModelInvalidError([
+    {
+      code: "limit_exceeded",
+      message: `the model compiles to more than ${longest / 1_000_000} MB of SQL, most of it for relations like this one, from which many others are reached`,
+      ...(longestNode && { type: longestNode.type }),
+      ...(longestNode?.relation && { relation: longestNode.relation }),
+    },
+  ]);
+}
+
 /** The functions of a node, by its class. */
 function routineOf(context: Context, node: Node, name: NodeFunction): Routine {
   if (context.analysis.classOf(node) === "R") {
@@ -123,6 +146,12 @@ function routineOf(context: Context, node: Node, name: NodeFunction): Routine {
     if (name === "value") return recursiveValue(context, node);
     if (name === "visit") return recursiveVisit(context, node);
     if (name === "subjects") return recursiveSubjects(context, node);
+  }
+  const alias = aliasOf(context, node);
+  if (alias !== undefined) {
+    if (name === "check") return aliasCheck(context, alias);
+    if (name === "value") return aliasValue(context, alias);
+    if (name === "objects" || name === "filter" || name === "subjects") return aliasList(context, alias, name);
   }
   if (name === "value") return nodeValue(context, node);
   if (node.kind === "union" || context.analysis.isVisited(node)) {
