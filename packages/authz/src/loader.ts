@@ -1,5 +1,5 @@
 import { HowdahError } from "@howdah/core";
-import { type Entity, entityText, parseEntity } from "./entities.ts";
+import { type Entity, entityText, parseEntity, parseObject } from "./entities.ts";
 import { undecided } from "./errors.ts";
 
 interface Asked {
@@ -44,15 +44,16 @@ export class Loader {
    * @throws {ValidationError} `type_unknown`, `relation_unknown` under a strict model
    */
   async check(subject: Entity, permission: string, resource: Entity): Promise<boolean> {
-    const [who, what] = [subject, resource].map((entity) => entityText(parseEntity(entity)));
-    const key = JSON.stringify([who, permission, what]);
+    const question = { subject: parseEntity(subject), permission, resource: parseObject(resource) };
+    const key = JSON.stringify(question);
     let waiting = this.known.get(key);
     if (!waiting) {
-      waiting = this.enqueue(key, { subject, permission, resource });
+      waiting = this.enqueue(key, question);
       this.known.set(key, waiting);
     }
     const { allowed, errorCode } = await waiting.answer;
     if (allowed !== null) return allowed;
+    const [who, what] = [entityText(question.subject), entityText(question.resource)];
     throw undecided(errorCode ?? "condition_invalid", `it cannot be told whether ${who} has ${permission} on ${what}`);
   }
 

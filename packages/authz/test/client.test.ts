@@ -141,6 +141,22 @@ describe("questions", () => {
     await expect(spied.loader().check(ann, "read", api)).rejects.toBe(broken);
   });
 
+  test("that go together are told apart, whatever characters ids have", async () => {
+    await authz.grant("member", { resource: "team:eng", subject: ann });
+    await authz.grant("read", { resource: "repo:secret", subject: "team:eng#member" });
+    await authz.grant("read", { resource: ["repo", "a:b#c"], subject: ["user", 'x","y'] });
+    const loader = authz.loader();
+    const asked = [
+      loader.check({ type: "team", id: "eng", relation: "member" }, "read", "repo:secret"),
+      loader.check(["team", "eng#member"], "read", "repo:secret"),
+      loader.check({ type: "team", id: "eng" }, "read", "repo:secret"),
+      loader.check(["user", 'x","y'], "read", ["repo", "a:b#c"]),
+      loader.check({ type: "user", id: 'x","y', relation: undefined }, "read", ["repo", "a:b#c"]),
+      loader.check(["user", "x"], "read", ["repo", "a:b#c"]),
+    ];
+    expect(await Promise.all(asked)).toEqual([true, false, false, true, true, false]);
+  });
+
   test("that go together fail alone, and are asked again after a failure", async () => {
     const flaky = createAuthz(db, { namespace: "acme" });
     const loader = flaky.loader();
@@ -148,12 +164,14 @@ describe("questions", () => {
       loader.check(ann, "read", api),
       loader.check(ann, "READ", api),
       loader.check("User:ann", "read", api),
+      loader.check(ann, "read", "repo:api#admin"),
       loader.check(bob, "read", api),
     ]);
     expect(asked.map((one) => (one.status === "fulfilled" ? one.value : one.reason.code))).toEqual([
       true,
       "array_element_invalid",
       "array_element_invalid",
+      "entity_invalid",
       false,
     ]);
     const { checkBatch } = flaky;
