@@ -18,7 +18,7 @@ const tables = (
      order by 1`,
   )
 ).map(({ name }) => name);
-/** Those whose rows of namespace global are everybody's to read. */
+/** Those whose rows of namespace global are everybody's to read, and nobody's to write with plain SQL. */
 const shared = [
   "permission_hierarchy",
   "permission_closure",
@@ -28,6 +28,8 @@ const shared = [
   "active_models",
   "programs",
 ].map((name) => `authz.${name}`);
+/** Those whose rows of namespace global count for everybody. */
+const guarded = ["authz.tuples", ...shared];
 
 let plain: TestRole;
 let bypass: TestRole;
@@ -76,6 +78,7 @@ const namespaces = async (client: pg.Client, sql: string): Promise<string[]> =>
 
 describe.each(tables)("%s", (table) => {
   const isShared = shared.includes(table);
+  const isGuarded = guarded.includes(table);
   const own = table === "authz.programs" ? [] : ["a"];
   const all = table === "authz.programs" ? ["global"] : ["a", "b", "global"];
   const select = `select namespace from ${table}`;
@@ -97,8 +100,8 @@ describe.each(tables)("%s", (table) => {
     expect(await seen("global")).toEqual(["global"]);
   });
 
-  test("lets a plain role change and delete the rows of that tenant alone, and of global only where nobody shares them", async () => {
-    const globals = isShared ? [] : ["global"];
+  test("lets a plain role change and delete the rows of that tenant alone, and of global only where they count for nobody else", async () => {
+    const globals = isGuarded ? [] : ["global"];
     const changed = async (tenant: string | null, sql: string) =>
       as(plain, tenant, async (client) => {
         // What refers to a model goes before it.
@@ -120,7 +123,7 @@ describe.each(tables)("%s", (table) => {
     }
   });
 
-  test("takes from a plain role no row of another tenant, nor of global where that is for all", async () => {
+  test("takes from a plain role no row of another tenant, nor of global where it counts for all", async () => {
     const [row] = await rows<{ row: object }>(db, `select to_jsonb(t) as row from ${table} t limit 1`);
     const insert = async (tenant: string | null, namespace: string) =>
       as(plain, tenant, (client) =>
@@ -134,7 +137,7 @@ describe.each(tables)("%s", (table) => {
       ["b", "a"],
       ["a", "global"],
       [null, "global"],
-      ...(isShared ? [["global", "global"]] : []),
+      ...(isGuarded ? [["global", "global"]] : []),
     ] as [string | null, string][]) {
       await expect(insert(tenant, namespace)).rejects.toMatchObject({
         code: "42501",

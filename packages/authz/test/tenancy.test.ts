@@ -143,6 +143,33 @@ describe("a role that is bound by row-level security", () => {
       as(role, "a", "insert into authz.audit_events (event_type, namespace) values ('forged', 'a')"),
     ).rejects.toMatchObject({ code: "42501" });
   });
+
+  test("writes no tuple of global, whose grants count for every tenant, and leaves one that names it", async () => {
+    for (const slug of ["read", "write"])
+      await db.query("select authz.create_permission($1, 'all', null, 'global')", [slug]);
+    await db.query("select authz.create_role('editor', p_namespace => 'global')");
+    await db.query("select authz.grant_role_permission('editor', 'read', 'global')");
+    await db.query("select authz.assign_role('user', 'ann', 'editor', 'b')");
+    const held = (): Promise<unknown> =>
+      value(db, "select array_agg(permission) from authz.subject_permissions('user', 'ann', 'b')");
+    const grant = `insert into authz.tuples (namespace, resource_type, resource_id, relation, subject_type, subject_id, subject_relation)
+      values ('global', 'rbac_permission', 'write', 'granted', 'rbac_role', 'editor', 'member')`;
+    for (const viewer of [undefined, ["user", "ann"] as [string, string]]) {
+      await expect(as(role, "global", grant, viewer)).rejects.toMatchObject({ code: "42501" });
+      expect(await as(role, "global", "update authz.tuples set resource_id = 'write' returning id", viewer)).toEqual(
+        [],
+      );
+      expect(
+        await as(role, "global", "delete from authz.tuples where namespace = 'global' returning id", viewer),
+      ).toEqual([]);
+    }
+    expect(await held()).toEqual(["read"]);
+    expect(await as(role, "global", "select resource_id from authz.tuples")).toEqual([{ resource_id: "read" }]);
+
+    expect(await as(role, null, "delete from authz.tuples returning resource_id", ["rbac_role", "editor"])).toEqual([
+      { resource_id: "read" },
+    ]);
+  });
 });
 
 describe("namespace global", () => {

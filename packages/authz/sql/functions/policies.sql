@@ -35,8 +35,25 @@ using (
   and subject_id = nullif(current_setting('authz.viewer_id', true), '')
 );
 
--- What belongs to namespace global is read by all, and written by plain SQL by nobody whom
--- row-level security binds, pinned to global or not.
+-- What belongs to namespace global counts for all tenants: plain SQL of a role whom row-level security
+-- binds does not write it, pinned to global or not. Of its tuples a viewer may leave its own.
+drop policy if exists tuples_global_write_protection on authz.tuples;
+create policy tuples_global_write_protection on authz.tuples as restrictive for insert
+with check (namespace <> 'global');
+drop policy if exists tuples_global_update_protection on authz.tuples;
+create policy tuples_global_update_protection on authz.tuples as restrictive for update
+using (namespace <> 'global');
+drop policy if exists tuples_global_delete_protection on authz.tuples;
+create policy tuples_global_delete_protection on authz.tuples as restrictive for delete
+using (
+  namespace <> 'global'
+  or (
+    subject_type = nullif(current_setting('authz.viewer_type', true), '')
+    and subject_id = nullif(current_setting('authz.viewer_id', true), '')
+  )
+);
+
+-- All else of it is there to be read by all.
 do $$
 declare
   v_table text;
