@@ -1,6 +1,7 @@
 import { type TestDatabase, type TestRole, testDatabase } from "@howdah/testing";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { authzModule } from "../src/module.ts";
+import { useModel } from "./program.ts";
 import { refuses, rows, value, wipe } from "./sql.ts";
 
 let db: TestDatabase;
@@ -169,6 +170,23 @@ describe("a role that is bound by row-level security", () => {
     expect(await as(role, null, "delete from authz.tuples returning resource_id", ["rbac_role", "editor"])).toEqual([
       { resource_id: "read" },
     ]);
+  });
+
+  test("sees the compiled models of the pinned tenant and of global, and none of other tenants", async () => {
+    for (const namespace of ["a", "b", "global"])
+      await useModel(db, `type user\ntype of_${namespace}\n  relations\n    define reader: [user]`, { namespace });
+    const seen = async (tenant: string | null): Promise<unknown> => {
+      const [found] = await as(
+        role,
+        tenant,
+        `select array_agg(distinct found[1] order by found[1]) as types
+         from authz.programs, regexp_matches(concat(source, ir), 'of_[a-z]+', 'g') found`,
+      );
+      return (found as { types: unknown }).types;
+    };
+    expect(await seen("a")).toEqual(["of_a", "of_global"]);
+    expect(await seen("b")).toEqual(["of_b", "of_global"]);
+    for (const tenant of ["global", "nobody", null]) expect(await seen(tenant)).toEqual(["of_global"]);
   });
 });
 

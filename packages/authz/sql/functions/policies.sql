@@ -35,8 +35,8 @@ using (
   and subject_id = nullif(current_setting('authz.viewer_id', true), '')
 );
 
--- What belongs to namespace global counts for all tenants: plain SQL of a role whom row-level security
--- binds does not write it, pinned to global or not. Of its tuples a viewer may leave its own.
+-- What belongs to namespace global counts for all tenants: a role whom row-level security binds
+-- does not write it with plain SQL, pinned to global or not. A viewer may leave there too.
 drop policy if exists tuples_global_write_protection on authz.tuples;
 create policy tuples_global_write_protection on authz.tuples as restrictive for insert
 with check (namespace <> 'global');
@@ -83,6 +83,12 @@ begin
   end loop;
 end
 $$;
+
+-- Programs belong to global, whoever uses them. A role sees those that its tenant or global uses:
+-- the subquery is bound by the policies of its table.
+drop policy if exists programs_in_use on authz.programs;
+create policy programs_in_use on authz.programs as restrictive for select
+using (exists (select from authz.active_models a where a.hash = programs.hash));
 
 revoke all on schema authz from public;
 revoke all on schema authz_rt from public;
