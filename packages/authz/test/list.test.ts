@@ -276,6 +276,19 @@ describe("list_subjects and count_subjects", () => {
   });
 });
 
+test("lists of what a strict model does not define are refused, also where there are no tuples", async () => {
+  await useModel(db, "type user\ntype doc\n  relations\n    define read: [user]");
+  for (const call of ["list_subjects('doc', '1', 'typo', 'acme')", "count_subjects('doc', '1', 'typo', 'acme')"]) {
+    await refuses(rows(db, `select * from authz.${call}`), "relation_unknown 22023");
+  }
+  await refuses(subjects("'thing', '1', 'read', 'acme'"), "type_unknown 22023");
+});
+
+test("list_subjects refuses a cursor without a type, which would begin again", async () => {
+  await refuses(subjects("'doc', '1', 'read', 'acme', 10, null, null, 'ann'"), "identifier_null 22004");
+  expect(await subjects("'doc', '1', 'read', 'acme', 10, 'user', null, 'ann'")).toEqual([]);
+});
+
 test("lists of a model's types come from its program", async () => {
   await activate(db);
   await grant(

@@ -6,8 +6,9 @@
 -- snapshot, own uncommitted writes included.
 --
 -- All evaluating functions plan once (force_generic_plan), go by index whatever the statistics say
--- (enable_seqscan off), so that a plan that was made while the table was small stays right, and are
--- never compiled (jit off), which takes longer than they do.
+-- (enable_seqscan off), and are never compiled (jit off), which takes longer than they do. A plan
+-- that was made while the table was small may go by a poor index until the table is analysed, which
+-- autovacuum does within a minute or so of a large load.
 
 create or replace function authz._active_program(p_namespace text) returns text
 language plpgsql
@@ -242,6 +243,7 @@ declare
   v_resource_id text collate "C" := authz._nfc(p_resource_id);
   v_permissions text[] collate "C";
   v_permission text collate "C";
+  v_relations text[] collate "C";
   v_unknown text collate "C";
   v_program text;
   v_allowed boolean;
@@ -262,14 +264,13 @@ begin
         ),
         v_resource_type, v_resource_id);
     end if;
-    v_permissions := array(
-      select p
+    v_relations := authz._dynamic_relations(v_namespace, v_subject_type, v_subject_id, null,
+      v_resource_type, v_resource_id);
+    return not exists (
+      select
       from unnest(v_permissions) p
-      where not authz._implied_by(v_namespace, v_resource_type, p)
-        && authz._dynamic_relations(v_namespace, v_subject_type, v_subject_id, null,
-          v_resource_type, v_resource_id)
+      where not authz._implied_by(v_namespace, v_resource_type, p) && v_relations
     );
-    return v_permissions = '{}';
   end if;
 
   foreach v_permission in array v_permissions

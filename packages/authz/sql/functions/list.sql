@@ -24,6 +24,7 @@ begin
     where t.namespace = p_namespace
       and t.resource_type = p_resource_type
       and t.resource_id = p_resource_id
+      and t.resource_id_raw is not null
     order by t.resource_id_raw
     limit 1
   ), p_resource_id);
@@ -49,6 +50,7 @@ begin
     where t.namespace = p_namespace
       and t.subject_type = p_subject_type
       and t.subject_id = p_subject_id
+      and t.subject_id_raw is not null
     order by t.subject_id_raw
     limit 1
   ), p_subject_id);
@@ -157,6 +159,9 @@ begin
     return;
   end if;
 
+  if p_subject_type is null then
+    perform authz._answers_by_model(p_namespace, p_resource_type, p_permission);
+  end if;
   for v_type in
     select distinct t
     from unnest(case
@@ -450,6 +455,11 @@ begin
   perform authz._check_names(v_resource_type, v_resource_id, v_permission,
     coalesce(v_subject_type, 'any'), 'any', v_subject_relation);
   perform authz._check_limit(p_limit);
+  if p_cursor_id is not null and v_cursor_type = '' then
+    perform howdah.fail('authz', 'identifier_null', 'cursor_type is null, but cursor_id is given',
+      '22004', jsonb_build_object('field', 'cursor_type'),
+      'Give the type and the id of the last subject of the page before.');
+  end if;
   perform authz._check_context('context', p_context);
   v_contextual := authz._contextual(v_namespace,
     authz._active_program(v_namespace), p_contextual_tuples);
