@@ -17,7 +17,6 @@ export type AuthzErrorCode =
   | "cycle_self"
   | "entity_invalid"
   | "expiration_future"
-  | "field_unknown"
   | "global_write_denied"
   | "grant_no_expiration"
   | "grant_not_found"
