@@ -79,6 +79,9 @@ export async function settle(db: Queryable, spell: Spelling = asItIs): Promise<P
       tuple(`document:${spell("3")}#viewer@user:${spell("ann")}`),
       tuple(`document:${spell("4")}#parent@folder:${spell("f")}`),
       tuple(`document:${spell("5")}#viewer@user:${spell("shared")}`),
+      ...(namespace === "modelled"
+        ? [tuple(`document:${spell("6")}#viewer@user:${spell("guest")}`, { condition: "recent" })]
+        : []),
       tuple(`folder:${spell("f")}#viewer@group:${spell("g")}#member`),
       tuple(`group:${spell("g")}#member@group:${spell("h")}#member`),
       tuple(`group:${spell("h")}#member@user:${spell("ann")}`),
