@@ -81,6 +81,7 @@ const refusals: Record<"id" | "identifier" | "namespace" | "slug", [string | nul
     [null, "id_null 22004"],
     ["", "id_empty 22026"],
     [long, "id_too_long 22001"],
+    ["e\u0301".repeat(600), "id_too_long 22001"],
     ...all(control, "id_invalid_chars 22023"),
     ...all(spaced, "id_whitespace 22023"),
   ],

@@ -156,6 +156,21 @@ test("ids and names of the greatest length are taken", async () => {
   await value(db, "select authz.write('d', '1', 'r', 'u', '1', $1)", ["x".repeat(1024)]);
 });
 
+test("ids are as long as they are written, and too long ones are refused before they are looked at", async () => {
+  const id = "e\u0301".repeat(512);
+  await value(db, "select authz.write('doc', '1', 'read', 'user', $1, 'acme')", [id]);
+  const check = (who: string): Promise<boolean> =>
+    value(db, "select authz.check('user', $1, 'read', 'doc', '1', 'acme')", [who]);
+  expect([await check(id), await check(id.normalize("NFC"))]).toEqual([true, true]);
+  for (const long of [`${id}e`, "e\u0301".repeat(1_000_000)]) {
+    await refuses(check(long), "id_too_long 22001");
+    await refuses(value(db, "select authz.expand('doc', $1, 'read', 'acme')", [long]), "id_too_long 22001");
+    await refuses(value(db, "select authz.delete('doc', '1', 'read', 'user', $1)", [long]), "id_too_long 22001");
+    const tuple = { user: `user:${long}`, relation: "read", object: "doc:1" };
+    await refuses(value(db, "select authz.write_tuples($1)", [JSON.stringify([tuple])]), "array_element_invalid 22023");
+  }
+});
+
 test("names are judged alike however the session reads backslashes", async () => {
   const client = await db.client();
   await client.query("set standard_conforming_strings to off");

@@ -12,37 +12,6 @@
 -- A batch is read in one statement, refused as a whole, and the refusal names the first bad
 -- element, counted from 1. What a condition's context holds is never repeated.
 
-create or replace function authz._name_problem(p_field text, p_name text) returns text
-language sql
-immutable
-parallel safe
-as $$
-  select case
-    when (length(p_name) <= 1024 and p_name collate "C" ~ '^[a-z][a-z0-9_-]*$') is not true
-      then p_field || ' must match ^[a-z][a-z0-9_-]*$ and have at most 1024 characters'
-  end
-$$;
-
-comment on function authz._name_problem(text, text) is
-'What is wrong with a type, relation or condition within a batch, if anything is.';
-
-create or replace function authz._id_problem(p_field text, p_id text) returns text
-language sql
-immutable
-parallel safe
-as $$
-  select case
-    when (length(p_id) between 1 and 1024 and not p_id collate "C"
-        ~ e'[\\x01-\\x1f\\x7f\\u0085\\u2028\\u2029]|^[\\s\\u00a0\\u3000]|[\\s\\u00a0\\u3000]$'
-      ) is not true
-      then p_field || ' must have 1 to 1024 characters, no control characters, and no white space'
-        || ' at the ends'
-  end
-$$;
-
-comment on function authz._id_problem(text, text) is
-'What is wrong with an id within a batch, if anything is.';
-
 create or replace function authz._object_problem(p_tuple jsonb, p_is_openfga boolean) returns text
 language plpgsql
 stable

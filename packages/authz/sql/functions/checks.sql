@@ -10,12 +10,33 @@ immutable
 parallel safe
 as $$
   select case
-    when octet_length(p_text) = length(p_text) then p_text
+    when octet_length(p_text) = length(p_text) or length(p_text) > 1024 then p_text
     else normalize(p_text, nfc)
   end
 $$;
 
-comment on function authz._nfc(text) is 'A text in NFC; plain ASCII is returned as it is.';
+comment on function authz._nfc(text) is
+'A text in NFC. Plain ASCII is returned as it is, and so is what is too long for an id: it is going
+to be refused, and to normalize megabytes takes a second.';
+
+create or replace function authz._id_fault(p_id text) returns text
+language sql
+immutable
+parallel safe
+as $$
+  select case
+    when length(p_id) <= 1024 and p_id collate "C" ~ '^[!-~]+$' then null
+    when p_id is null then 'id_null'
+    when length(p_id) = 0 then 'id_empty'
+    when length(p_id) > 1024 then 'id_too_long'
+    when p_id collate "C" ~ e'[\\x01-\\x1f\\x7f\\u0085\\u2028\\u2029]' then 'id_invalid_chars'
+    when p_id collate "C" ~ e'^[\\s\\u00a0\\u3000]|[\\s\\u00a0\\u3000]$' then 'id_whitespace'
+  end
+$$;
+
+comment on function authz._id_fault(text) is
+'The code for what is wrong with an id, null if nothing is: all that an id must be stands here. It
+is inlined wherever it stands.';
 
 create or replace function authz._are_names(
   p_resource_type text,
@@ -116,31 +137,31 @@ immutable
 parallel safe
 as $$
 declare
-  v_id text collate "C" := p_id;
+  v_fault text := authz._id_fault(p_id);
 begin
-  if length(v_id) <= 1024 and v_id ~ '^[!-~]+$' then
+  if v_fault is null then
     return;
   end if;
 
-  perform case
-    when v_id is null then
-      howdah.fail('authz', 'id_null', format('%s is null', p_field), '22004',
+  perform case v_fault
+    when 'id_null' then
+      howdah.fail('authz', v_fault, format('%s is null', p_field), '22004',
         jsonb_build_object('field', p_field))
-    when v_id = '' then
-      howdah.fail('authz', 'id_empty', format('%s is empty', p_field), '22026',
+    when 'id_empty' then
+      howdah.fail('authz', v_fault, format('%s is empty', p_field), '22026',
         jsonb_build_object('field', p_field))
-    when length(v_id) > 1024 then
-      howdah.fail('authz', 'id_too_long',
-        format('%s has %s characters, at most 1024 are allowed', p_field, length(v_id)), '22001',
-        jsonb_build_object('field', p_field, 'limit', 1024, 'actual', length(v_id)))
-    when v_id ~ e'[\\x01-\\x1f\\x7f\\u0085\\u2028\\u2029]' then
-      howdah.fail('authz', 'id_invalid_chars',
+    when 'id_too_long' then
+      howdah.fail('authz', v_fault,
+        format('%s has %s characters, at most 1024 are allowed', p_field, length(p_id)), '22001',
+        jsonb_build_object('field', p_field, 'limit', 1024, 'actual', length(p_id)))
+    when 'id_invalid_chars' then
+      howdah.fail('authz', v_fault,
         format('%s contains control characters', p_field), '22023',
         jsonb_build_object('field', p_field))
-    when v_id ~ e'^[\\s\\u00a0\\u3000]|[\\s\\u00a0\\u3000]$' then
-      howdah.fail('authz', 'id_whitespace',
-        format('%s %L begins or ends with white space', p_field, left(v_id, 100)), '22023',
-        jsonb_build_object('field', p_field, 'value', left(v_id, 100)))
+    when 'id_whitespace' then
+      howdah.fail('authz', v_fault,
+        format('%s %L begins or ends with white space', p_field, left(p_id, 100)), '22023',
+        jsonb_build_object('field', p_field, 'value', left(p_id, 100)))
   end;
 end
 $$;
@@ -171,10 +192,7 @@ begin
 
   select i.at into v_at
   from unnest(p_ids) with ordinality i (id, at)
-  where (length(i.id) between 1 and 1024
-    and not i.id collate "C"
-      ~ e'[\\x01-\\x1f\\x7f\\u0085\\u2028\\u2029]|^[\\s\\u00a0\\u3000]|[\\s\\u00a0\\u3000]$'
-    ) is not true
+  where authz._id_fault(i.id) is not null
   order by i.at
   limit 1;
 
@@ -191,6 +209,35 @@ $$;
 
 comment on function authz._check_ids(text, text[], int) is
 'Refuse an array of ids that is too long or has an element that is no id; names the first one.';
+
+create or replace function authz._name_problem(p_field text, p_name text) returns text
+language sql
+immutable
+parallel safe
+as $$
+  select case
+    when (length(p_name) <= 1024 and p_name collate "C" ~ '^[a-z][a-z0-9_-]*$') is not true
+      then p_field || ' must match ^[a-z][a-z0-9_-]*$ and have at most 1024 characters'
+  end
+$$;
+
+comment on function authz._name_problem(text, text) is
+'What is wrong with a type, relation or condition within a batch, if anything is.';
+
+create or replace function authz._id_problem(p_field text, p_id text) returns text
+language sql
+immutable
+parallel safe
+as $$
+  select case
+    when authz._id_fault(p_id) is not null
+      then p_field || ' must have 1 to 1024 characters, no control characters, and no white space'
+        || ' at the ends'
+  end
+$$;
+
+comment on function authz._id_problem(text, text) is
+'What is wrong with an id within a batch, if anything is.';
 
 create or replace function authz._check_limit(p_limit int, p_most int default 1000) returns void
 language plpgsql
