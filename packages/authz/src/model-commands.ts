@@ -81,11 +81,10 @@ export const modelCommands: readonly Command[] = [
     options: z.object({ file, namespace: namespace.describe("the tenant; it is not changed"), ...options }),
     run: async (db, { file, namespace, ...rest }) => {
       const { input, tests } = readModelFile(file);
-      if (!tests)
+      const run = (models: Models) => models.write(input, modelOptions(rest)).then((id) => models.test(id, tests));
+      const results = tests ? await tried(db, namespace, run) : [];
+      if (results.length === 0)
         throw failed(`${file} has no tests`, "They stand in a store file, such as store.fga.yaml, below tests");
-      const results = await tried(db, namespace, (models) =>
-        models.write(input, modelOptions(rest)).then((id) => models.test(id, tests)),
-      );
       const broken = results.filter(({ passed }) => !passed);
       if (broken.length === 0) return results.map(({ name, detail }) => ({ passed: true, name, detail }));
       const lines = broken.map(({ name, detail }) => `  ${name}: ${detail}`);

@@ -4,7 +4,7 @@ import { parse } from "yaml";
 import { z } from "zod";
 import type { ModelInput } from "./compiler/parse.ts";
 import { invalid } from "./errors.ts";
-import type { ModelTests } from "./models.ts";
+import type { ModelTest, ModelTests } from "./models.ts";
 
 /** What a file has of a model. */
 export interface ModelFile {
@@ -14,13 +14,15 @@ export interface ModelFile {
 
 const text = z.string();
 const list = z.array(z.unknown());
-const storeFile = z.looseObject({
+const tuples = { tuples: list.optional(), tuple_file: text.optional(), tuple_files: z.array(text).optional() };
+const storeFile = z.strictObject({
+  name: text.optional(),
   model: text.optional(),
   model_file: text.optional(),
-  tuples: list.optional(),
-  tuple_file: text.optional(),
-  tests: list.optional(),
+  ...tuples,
+  tests: z.array(z.looseObject(tuples)).optional(),
 });
+type WithTuples = z.output<z.ZodObject<typeof tuples>>;
 const moduleFile = z.looseObject({ schema: text, contents: z.array(text) });
 
 /**
@@ -39,11 +41,18 @@ export function readModelFile(path: string): ModelFile {
 
   const store = checked(path, storeFile, yaml(path, contents));
   const beside = (name: string): string => join(dirname(path), name);
-  const tuples = [
-    ...(store.tuple_file ? checked(path, list, yaml(path, textOf(beside(store.tuple_file)))) : []),
-    ...(store.tuples ?? []),
-  ];
-  const tests = store.tests && ({ tuples, tests: store.tests } as ModelTests);
+  const tuplesOf = ({ tuple_file, tuple_files = [], tuples = [] }: WithTuples): unknown[] => {
+    const files = [...(tuple_file === undefined ? [] : [tuple_file]), ...tuple_files].map(beside);
+    return [...files.flatMap((file) => checked(file, list, yaml(file, textOf(file)))), ...tuples];
+  };
+  const tests = store.tests && {
+    tuples: tuplesOf(store),
+    // What else a test must be, SQL says.
+    tests: store.tests.map((test): ModelTest => {
+      const { tuple_file, tuple_files, ...rest } = test;
+      return { ...rest, tuples: tuplesOf(test) };
+    }),
+  };
   if (store.model !== undefined) return { input: { dsl: store.model }, tests };
   if (store.model_file !== undefined) return { ...readModelFile(beside(store.model_file)), tests };
   throw invalid("model_invalid", `${path} has neither model nor model_file`);
@@ -70,5 +79,6 @@ function checked<Schema extends z.ZodType>(path: string, schema: Schema, value: 
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
-  throw invalid("model_invalid", `${path} is no file of a model: ${issue?.path.join(".")} ${issue?.message}`);
+  const problem = [issue?.path.join("."), issue?.message].filter(Boolean).join(" ");
+  throw invalid("model_invalid", `${path} is no file of a model: ${problem}`);
 }

@@ -7,17 +7,21 @@ import { rethrow } from "./errors.ts";
 import * as sql from "./functions.ts";
 import { diffModels, type ModelChange } from "./model-diff.ts";
 
-/** A test of a model, as OpenFGA's store files have them. Its tuples are given to the questions, none is stored. */
+/**
+ * A test of a model, as OpenFGA's store files have them. Its tuples are given to the questions, none is stored.
+ *
+ * It must assert something; SQL refuses keys that are not these.
+ */
 export interface ModelTest {
   name?: string;
+  description?: string;
   tuples?: readonly unknown[];
-  check?: readonly {
-    user: string;
-    object: string;
-    context?: Record<string, unknown>;
-    /** What is expected of each relation. */
-    assertions: Record<string, boolean>;
-  }[];
+  check?: readonly (({ user: string } | { users: readonly string[] }) &
+    ({ object: string } | { objects: readonly string[] }) & {
+      context?: Record<string, unknown>;
+      /** What is expected of each relation. */
+      assertions: Record<string, boolean>;
+    })[];
   list_objects?: readonly {
     user: string;
     type: string;

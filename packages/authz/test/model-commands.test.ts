@@ -110,6 +110,51 @@ test("the tests of a store file run and leave nothing behind", async () => {
   expect(await value(db, "select count(*) from authz.models")).toBe(before);
 });
 
+test("a store file whose keys are misspelt is refused, and one with no test, by test and by write", async () => {
+  const refused = async (text: string, message: string): Promise<void> => {
+    const file = write("wrong.fga.yaml", text);
+    for (const words of ["authz model test", "authz model write"])
+      await expect(run(words, { file, namespace: "wrong", activate: true })).rejects.toMatchObject({
+        code: "model_invalid",
+        message: expect.stringContaining(message),
+      });
+  };
+  await refused(
+    store(true).replace("assertions", "assertion"),
+    "test 'owners read': tests[1].check[1].assertion is not",
+  );
+  await refused(store(true).replace("check:", "checks:"), "test 'owners read': tests[1].checks is not known");
+  await refused(store(true).replace("tuples:", "tuple:"), 'Unrecognized key: "tuple"');
+  await refused(store(true).replace("tests:", "test:"), 'Unrecognized key: "test"');
+  expect(await createAuthz(db, { namespace: "wrong" }).model.list()).toEqual([]);
+  const empty = write("empty.fga.yaml", store(true).replace(/tests:.*/s, "tests: []"));
+  await expect(run("authz model test", { file: empty })).rejects.toThrow("has no tests");
+});
+
+test("the tuples of a store file and of its tests may stand in files of their own", async () => {
+  write("owners.yaml", "- { user: user:ann, relation: owner, object: note:1 }");
+  write("others.json", '[{ "user": "user:bob", "relation": "owner", "object": "note:1" }]');
+  const file = write(
+    "files.fga.yaml",
+    `name: notes
+model_file: ./a.fga
+tuple_files: [./owners.yaml]
+tests:
+  - name: owners read
+    tuple_file: ./others.json
+    tuples: [{ user: user:cyd, relation: owner, object: note:1 }]
+    check:
+      - { users: [user:ann, user:bob, user:cyd], object: note:1, assertions: { reader: true } }
+  - name: bob is no owner
+    check:
+      - { user: user:bob, object: note:1, assertions: { reader: false } }
+`,
+  );
+  expect(await run("authz model test", { file })).toHaveLength(4);
+  write("lost.fga.yaml", "model_file: ./a.fga\ntests: [{ tuple_file: ./none.yaml }]");
+  await expect(run("authz model test", { file: join(folder, "lost.fga.yaml") })).rejects.toThrow("none.yaml cannot be");
+});
+
 test("models may be JSON, in a file of their own, or in modules", async () => {
   const diff = (file: string): Promise<unknown> => run("authz model diff", { file, namespace: "nobody" });
   const plain = await diff(write("plain.fga", model));

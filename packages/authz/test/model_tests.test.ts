@@ -91,8 +91,8 @@ describe("test_model", () => {
   test("fails a test whose tuples or questions the model does not know, and runs the next", async () => {
     const good = { name: "good", check: [{ user: "user:a", object: "document:1", assertions: { viewer: false } }] };
     const results = await run([
-      { name: "tuple", tuples: ["document:1#viewer@group:g"] },
-      { name: "form", tuples: ["nonsense"] },
+      { ...good, name: "tuple", tuples: ["document:1#viewer@group:g"] },
+      { ...good, name: "form", tuples: ["nonsense"] },
       { name: "relation", check: [{ user: "user:a", object: "document:1", assertions: { owner: true } }] },
       { name: "object", check: [{ user: "user:a", object: "document", assertions: { viewer: true } }] },
       good,
@@ -122,10 +122,94 @@ describe("test_model", () => {
     expect(await run(null)).toEqual([]);
   });
 
-  test("refuses tests of another form, and models that do not exist", async () => {
-    await refuses(run({}), "model_invalid 22023");
-    await refuses(run([{ check: 1 }]), "model_invalid 22023");
+  test("refuses too many tests, and models that do not exist", async () => {
     await refuses(run([{ name: "x".repeat(1_048_576) }]), "model_invalid 22023");
     await refuses(run([], "00000000-0000-7000-8000-000000000000"), "model_not_found P0002");
+  });
+
+  const check = { user: "user:a", object: "document:1", assertions: { viewer: false } };
+  const objects = { user: "user:a", type: "document", assertions: { viewer: [] } };
+  const users = { object: "document:1", user_filter: [{ type: "user" }], assertions: { viewer: { users: [] } } };
+  const keys = "name, check, tuples, list_users, description, list_objects";
+  const asserts = "asserts nothing, it must have check, list_objects or list_users";
+  test.each<[unknown, string]>([
+    ["tests", "tests must be an array"],
+    [{}, "tests is missing"],
+    [{ test: [], tests: [] }, "test is not known, it may be tests, tuples"],
+    [{ tests: [], tuples: {} }, "tuples must be an array"],
+    [[{ check: [check] }, 1], "tests[2] must be an object"],
+    [[{ check: 1 }], "tests[1].check must be an array"],
+    [[{}], `tests[1] ${asserts}`],
+    [[{ name: "t", check: [], list_users: [] }], `test 't': tests[1] ${asserts}`],
+    [[{ name: "t", checks: [check] }], `test 't': tests[1].checks is not known, it may be ${keys}`],
+    [[{ name: "t", check: [check], tuple: [] }], `test 't': tests[1].tuple is not known, it may be ${keys}`],
+    [[{ name: "t", check: [check], "*": [] }], `test 't': tests[1].* is not known, it may be ${keys}`],
+    [[{ name: "t", check: [check], tuples: null }], "test 't': tests[1].tuples must be an array"],
+    [[{ name: 1, check: [check] }], "test '1': tests[1].name must be a text"],
+    [
+      { tests: [{ check: [check] }, { name: "it's", check: [check, { ...check, assertions: undefined }] }] },
+      "test 'it''s': tests[2].check[2].assertions is missing",
+    ],
+    [
+      [{ check: [{ ...check, assertions: undefined, assertion: { viewer: true } }] }],
+      "tests[1].check[1].assertion is not known, it may be user, users, object, context, objects, assertions",
+    ],
+    [[{ check: [{ ...check, assertions: {} }] }], "tests[1].check[1].assertions must not be empty"],
+    [
+      [{ check: [{ ...check, assertions: { viewer: "no" } }] }],
+      "tests[1].check[1].assertions.viewer must be true or false",
+    ],
+    [
+      [{ check: [{ ...check, assertions: { viewer: null } }] }],
+      "tests[1].check[1].assertions.viewer must be true or false",
+    ],
+    [[{ check: [{ ...check, user: undefined }] }], "tests[1].check[1] must have either user or users"],
+    [[{ check: [{ ...check, users: ["user:b"] }] }], "tests[1].check[1] must have either user or users"],
+    [[{ check: [{ ...check, objects: ["document:2"] }] }], "tests[1].check[1] must have either object or objects"],
+    [[{ check: [{ ...check, user: undefined, users: [] }] }], "tests[1].check[1].users must not be empty"],
+    [[{ check: [{ ...check, context: 1 }] }], "tests[1].check[1].context must be an object"],
+    [[{ list_objects: [{ ...objects, type: undefined }] }], "tests[1].list_objects[1].type is missing"],
+    [
+      [{ list_objects: [{ ...objects, assertions: { viewer: "document:1" } }] }],
+      "tests[1].list_objects[1].assertions.viewer must be an array",
+    ],
+    [
+      [{ list_objects: [{ ...objects, assertions: { viewer: ["document:1", 2] } }] }],
+      "tests[1].list_objects[1].assertions.viewer[2] must be a text",
+    ],
+    [
+      [{ list_users: [{ ...users, assertions: { viewer: ["user:b"] } }] }],
+      "tests[1].list_users[1].assertions.viewer must be an object",
+    ],
+    [
+      [{ list_users: [{ ...users, assertions: { viewer: {} } }] }],
+      "tests[1].list_users[1].assertions.viewer.users is missing",
+    ],
+    [
+      [{ list_users: [{ ...users, assertions: { viewer: { users: [], excluded_users: [] } } }] }],
+      "tests[1].list_users[1].assertions.viewer.excluded_users is not known, it may be users",
+    ],
+    [
+      [{ list_users: [{ ...users, user_filter: { type: "user" } }] }],
+      "tests[1].list_users[1].user_filter must be an array",
+    ],
+    [[{ list_users: [{ ...users, user_filter: [] }] }], "tests[1].list_users[1].user_filter must not be empty"],
+    [[{ list_users: [{ ...users, user_filter: [{}] }] }], "tests[1].list_users[1].user_filter[1].type is missing"],
+  ])("refuses tests of another form: %j", async (tests, message) => {
+    await refuses(run(tests), "model_invalid 22023");
+    await expect(run(tests)).rejects.toThrow(new RegExp(`^${message.replace(/[[\].*]/g, "\\$&")}$`));
+  });
+
+  test("does not run tests of another form that are stored already, and fails what is no answer to them", async () => {
+    await db.query("update authz.models set tests = $1", [JSON.stringify([{ checks: [check] }])]);
+    await refuses(run(null), "model_invalid 22023");
+    const form = { list_users: [{ ...users, assertions: { viewer: ["user:a"] } }] };
+    expect(
+      await rows(
+        db,
+        "select passed, detail from authz._run_tests((select left(hash, 12) from authz.active_models), $1)",
+        [JSON.stringify([form])],
+      ),
+    ).toEqual([{ passed: false, detail: "list_users viewer document:1: [], expected nothing" }]);
   });
 });

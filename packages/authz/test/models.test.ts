@@ -157,7 +157,7 @@ describe("write_model", () => {
     await install(db, program);
     const client = await db.client();
     await client.query("begin; select howdah.set_actor('ann')");
-    const one = [{ name: "one" }];
+    const one = [{ name: "one", check: [{ user: "user:bob", object: "document:1", assertions: { viewer: false } }] }];
     await client.query("select authz.write_model($1, 'acme', true, $2, 'model')", [program.model, JSON.stringify(one)]);
     await client.query("select authz.write_model($1, 'acme')", [program.model]);
     await client.query("commit");
@@ -197,6 +197,7 @@ describe("write_model", () => {
     ["an object without tests", "{}"],
     ["a test that is no object", "[1]"],
     ["checks that are no array", '[{"check": {}}]'],
+    ["a test that asserts nothing", '[{"name": "one"}]'],
     ["more than 1 MB", JSON.stringify([{ name: "x".repeat(1_048_576) }])],
   ])("refuses tests that are %s", async (_what, tests) => {
     const call = db.query("select authz.write_model($1, 'acme', false, $2)", [documentsProgram().model, tests]);
@@ -208,10 +209,16 @@ describe("write_model", () => {
     await install(db, program);
     const write = (dsl: string, tests: string): Promise<unknown> =>
       db.query("select authz.write_model($1, 'acme', false, $2, $3)", [program.model, tests, dsl]);
-    await write("#".repeat(262_144), JSON.stringify([{ name: "x".repeat(1_048_576 - '[{"name": ""}]'.length) }]));
+    const testsOf = (bytes: number): string => {
+      const check = [{ user: "user:bob", object: "document:1", assertions: { viewer: false } }];
+      // As jsonb shows it, with a space after each colon and comma.
+      const rest = JSON.stringify([{ name: "", check }]).replace(/[:,](?=["[{f])/g, "$& ").length;
+      return JSON.stringify([{ name: "x".repeat(bytes - rest), check }]);
+    };
+    await write("#".repeat(262_144), testsOf(1_048_576));
     for (const [dsl, tests, message] of [
       ["ä".repeat(131_073), "[]", "dsl takes 262146 bytes, at most 262144 are allowed"],
-      ["", JSON.stringify([{ name: "x".repeat(1_048_563) }]), "tests take 1048577 bytes, at most 1048576 are allowed"],
+      ["", testsOf(1_048_577), "tests take 1048577 bytes, at most 1048576 are allowed"],
     ] as const) {
       await refuses(write(dsl, tests), "model_invalid 22023");
       await expect(write(dsl, tests)).rejects.toMatchObject({ message });
@@ -290,6 +297,15 @@ describe("activate_model", () => {
     );
     expect(await active()).toBe(first);
     expect(await value(db, "select count(*)::int from authz.audit_events")).toBe(1);
+  });
+
+  test("changes nothing where the stored tests have a form in which they would ask nothing", async () => {
+    const id = await stored();
+    await db.query("update authz.models set tests = $1", ['[{"name": "strangers", "checks": []}]']);
+    const call = db.query("select authz.activate_model($1, 'acme')", [id]);
+    await refuses(call, "model_invalid 22023");
+    await expect(call).rejects.toThrow("test 'strangers': tests[1].checks is not known");
+    expect(await active()).toBeUndefined();
   });
 
   test("knows models of its own namespace only", async () => {

@@ -21,7 +21,7 @@ declare
 begin
   perform howdah.guard('authz', v_namespace);
   v_model := authz._model(v_namespace, p_model_id);
-  perform authz._check_tests(p_tests);
+  perform authz._check_tests(coalesce(p_tests, v_model.tests));
   return query
   select r.name, r.passed, r.detail
   from authz._run_tests(left(authz._program_of(v_model.hash), 12),
@@ -34,14 +34,15 @@ comment on function authz.test_model(uuid, jsonb, text) is
 
 p_model_id   a model of the namespace or of global
 p_tests      an array of tests, or an object with tuples for all of them and tests: each has name,
-             tuples, check (user, object, context, assertions), list_objects (user, type,
-             assertions) and list_users (object, user_filter, assertions), at most 1 MB; null for
-             the stored ones
+             description, tuples, check (user or users, object or objects, context, assertions),
+             list_objects (user, type, context, assertions) and list_users (object, user_filter,
+             context, assertions), as OpenFGA''s test files have it, and asserts something; at most
+             1 MB; null for the stored ones
 p_namespace  the tenant
 Returns      one row for each assertion: the name of its test, whether it passed, and in detail what
              was asked, and what was answered instead of what was expected
-Errors       authz.model_not_found (P0002), model_invalid (22023): the tests have another form,
-             program_missing (55000), tenant_mismatch (42501)
+Errors       authz.model_not_found (P0002), model_invalid (22023): the tests have another form or a
+             key that is not known, program_missing (55000), tenant_mismatch (42501)
 Example      select * from authz.test_model(''01931f6e-8f00-7000-8000-000000000000'');';
 
 create or replace function authz._check_tests(p_tests jsonb) returns void
@@ -49,47 +50,139 @@ language plpgsql
 immutable
 as $$
 declare
-  v_tests jsonb := case jsonb_typeof(p_tests) when 'object' then p_tests -> 'tests'
-    else p_tests end;
-  v_at int;
+  v_bytes int := octet_length(p_tests::text);
+  v_path text;
+  v_problem text;
+  v_name text;
 begin
   if p_tests is null then
     return;
   end if;
-  if octet_length(p_tests::text) > 1048576 then
+  if v_bytes > 1048576 then
     perform howdah.fail('authz', 'model_invalid',
-      format('tests take %s bytes, at most 1048576 are allowed', octet_length(p_tests::text)),
-      '22023',
-      jsonb_build_object('field', 'tests', 'limit', 1048576,
-        'actual', octet_length(p_tests::text)));
+      format('tests take %s bytes, at most 1048576 are allowed', v_bytes), '22023',
+      jsonb_build_object('field', 'tests', 'limit', 1048576, 'actual', v_bytes));
   end if;
 
-  if jsonb_typeof(v_tests) = 'array' then
-    select t.at into v_at
-    from jsonb_array_elements(v_tests) with ordinality t (test, at)
-    where jsonb_typeof(t.test) <> 'object'
-      or exists (
-        select 1
-        from unnest('{tuples,check,list_objects,list_users}'::text[]) k
-        where jsonb_typeof(t.test -> k) <> 'array'
-      )
-    order by t.at
-    limit 1;
-    if v_at is null then
-      return;
-    end if;
+  select p.path, p.problem into v_path, v_problem from authz._tests_problem(p_tests) p;
+  if v_problem is not null then
+    v_name := left(case jsonb_typeof(p_tests) when 'array' then p_tests else p_tests -> 'tests' end
+      -> (substring(v_path from '^tests\[([0-9]+)\]')::int - 1) ->> 'name', 100);
+    perform howdah.fail('authz', 'model_invalid',
+      concat('test ' || quote_literal(v_name) || ': ', v_path, ' ', v_problem), '22023',
+      jsonb_strip_nulls(jsonb_build_object('field', v_path, 'test', v_name)),
+      'Tests are written as in OpenFGA''s store files.');
   end if;
-
-  perform howdah.fail('authz', 'model_invalid',
-    format('tests%s must be %s', coalesce('[' || v_at || ']', ''),
-      case when v_at is null then 'an array of tests, or an object with tests'
-        else 'an object whose tuples, check, list_objects and list_users are arrays' end),
-    '22023', jsonb_build_object('field', 'tests', 'index', v_at));
 end
 $$;
 
 comment on function authz._check_tests(jsonb) is
-'Refuse tests of another form than the documented, and more than 1 MB of them.';
+'Refuse more than 1 MB of tests, and tests of another form than the documented: a key that is
+misspelt would leave a test without its question, and what asks nothing always passes.';
+
+create or replace function authz._tests_problem(p_tests jsonb, out path text, out problem text)
+language sql
+immutable
+as $$
+  with recursive node (level, path, value, shape, parent) as (
+    select 0, null::text,
+      case jsonb_typeof(p_tests) when 'object' then p_tests
+        else jsonb_build_object('tests', p_tests) end,
+      '{
+        "?": ["tuples"],
+        "tuples": "array",
+        "tests": [{
+          "?": ["name", "description", "tuples", "check", "list_objects", "list_users"],
+          "name": "string",
+          "description": "string",
+          "tuples": "array",
+          "check": [{
+            "?": ["user", "users", "object", "objects", "context"],
+            "user": "string",
+            "users": ["string", "at least one"],
+            "object": "string",
+            "objects": ["string", "at least one"],
+            "context": "object",
+            "assertions": {"*": "boolean"}
+          }],
+          "list_objects": [{
+            "?": ["context"],
+            "user": "string",
+            "type": "string",
+            "context": "object",
+            "assertions": {"*": ["string"]}
+          }],
+          "list_users": [{
+            "?": ["context"],
+            "object": "string",
+            "user_filter": [
+              {"?": ["relation"], "type": "string", "relation": "string"},
+              "at least one"
+            ],
+            "context": "object",
+            "assertions": {"*": {"users": ["string"]}}
+          }]
+        }]
+      }'::jsonb, null::jsonb
+    where p_tests is not null
+    union all
+    select n.level + 1, c.path, c.value, c.shape, n.shape
+    from node n
+    cross join lateral (
+      select case when jsonb_typeof(n.value) = jsonb_typeof(n.shape) then n.value end as value
+    ) fit
+    cross join lateral (
+      select format('%s[%s]', n.path, e.ordinality) as path, e.value, n.shape -> 0 as shape
+      from jsonb_array_elements(case jsonb_typeof(n.shape) when 'array' then fit.value end)
+        with ordinality e
+      union all
+      select concat_ws('.', n.path, left(k.key, 100)), fit.value -> k.key,
+        coalesce((n.shape - '?') -> k.key, n.shape -> '*')
+      from (
+        select key from jsonb_each(case jsonb_typeof(n.shape) when 'object' then fit.value end)
+        union
+        select key from jsonb_each(case when jsonb_typeof(fit.value) = 'object' then n.shape end)
+        where key not in ('?', '*') and not coalesce(n.shape -> '?', '[]') ? key
+      ) k
+    ) c
+  )
+  select n.path, coalesce(n.form, n.content)
+  from (
+    select n.level, n.path,
+      case
+        when n.shape is null then 'is not known, it may be ' || (
+          select string_agg(k, ', ') from jsonb_object_keys(n.parent - '?') k
+        )
+        when n.value is null then 'is missing'
+        when jsonb_typeof(n.value) <> w.wanted then 'must be ' || case w.wanted
+          when 'string' then 'a text' when 'boolean' then 'true or false' else 'an ' || w.wanted end
+        when n.value in ('{}', '[]') and (n.shape ? '*' or n.shape ->> 1 is not null)
+          then 'must not be empty'
+      end as form,
+      case
+        when n.shape ? 'objects' and (n.value ? 'user') = (n.value ? 'users')
+          then 'must have either user or users'
+        when n.shape ? 'objects' and (n.value ? 'object') = (n.value ? 'objects')
+          then 'must have either object or objects'
+        when n.shape ? 'check' and '[]' = all (array[coalesce(n.value -> 'check', '[]'),
+          coalesce(n.value -> 'list_objects', '[]'), coalesce(n.value -> 'list_users', '[]')])
+          then 'asserts nothing, it must have check, list_objects or list_users'
+      end as content
+    from node n
+    cross join lateral (
+      select case jsonb_typeof(n.shape) when 'string' then n.shape #>> '{}'
+        else jsonb_typeof(n.shape) end as wanted
+    ) w
+  ) n
+  where coalesce(n.form, n.content) is not null
+  order by n.form is null, n.level, n.path collate "C"
+  limit 1
+$$;
+
+comment on function authz._tests_problem(jsonb) is
+'The first thing that is wrong with the form of tests, and where; no row if nothing is. The form is
+a value of the same form: what "?" lists may be left out, "*" is any key, of which there is one at
+least, and the only element of an array is the form of each.';
 
 create or replace function authz._run_tests(p_program text, p_tests jsonb)
 returns table (name text, passed boolean, detail text)
@@ -144,9 +237,9 @@ begin
             from jsonb_array_elements_text(v_expected) e
           );
         end if;
-        passed := v_got = v_expected;
+        passed := v_got is not distinct from v_expected;
         detail := concat(v_asked.question, ': ', v_got,
-          case when not passed then ', expected ' || v_expected::text end);
+          case when not passed then ', expected ' || coalesce(v_expected::text, 'nothing') end);
         return next;
       end loop;
     exception

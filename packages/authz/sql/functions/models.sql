@@ -513,11 +513,12 @@ begin
   for no key update;
   v_program := authz._program_of(v_model.hash);
 
+  perform authz._check_tests(v_model.tests);
   select jsonb_agg(jsonb_build_object('name', t.name, 'detail', t.detail)) into v_failed
   from (
     select r.name, r.detail
     from authz._run_tests(left(v_program, 12), v_model.tests) r
-    where not r.passed
+    where r.passed is not true
     limit 20
   ) t;
   if v_failed is not null then
@@ -557,7 +558,7 @@ p_model_id   a model of this namespace
 p_namespace  the tenant, or global
 Returns      true if the active model or its program changed; false if they were active already
 Errors       authz.model_not_found (P0002), model_tests_failed, program_missing (55000),
-             global_write_denied, tenant_mismatch (42501)
+             model_invalid (22023), global_write_denied, tenant_mismatch (42501)
 Example      select authz.activate_model(''01931f6e-8f00-7000-8000-000000000000'', ''acme'');';
 
 create or replace function authz.get_model(
