@@ -97,6 +97,25 @@ test("an activation whose connection dies leaves the older model active and noth
   await deploy(db, second);
 });
 
+test("a model is not activated by a session that has not seen the tests that another one gives it", async () => {
+  const failing = [{ name: "t", check: [{ user: "user:ann", object: "document:1", assertions: { viewer: true } }] }];
+  const id = await deploy(db, first, { activate: false });
+  const [giving, activating] = (await db.clients(2)) as [pg.Client, pg.Client];
+  await giving.query("begin");
+  await deploy(giving as never, first, { activate: false, tests: failing });
+  const activation = activating.query("select authz.activate_model($1, 'acme')", [id]).then(
+    () => "activated",
+    ({ constraint }) => constraint,
+  );
+  const waiting = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+  let outcome: unknown;
+  activation.then((code) => (outcome = code));
+  while (outcome === undefined && (await db.query(waiting)).rows.length === 0);
+  await giving.query("commit");
+  expect(await activation).toBe("model_tests_failed");
+  expect(await value(db, "select model_id from authz.get_model(null, 'acme')")).toBeUndefined();
+});
+
 test("two sessions that deploy two models at once, each installing and activating, both succeed", async () => {
   const [one, two] = await db.clients(2);
   const results = await Promise.allSettled([deploy(one as never, first), deploy(two as never, second)]);

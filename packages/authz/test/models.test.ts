@@ -166,6 +166,28 @@ describe("write_model", () => {
     ).toEqual([{ created_by: "ann", dsl: "model", tests: one, is_active: true, options: {}, namespace: "acme" }]);
   });
 
+  test("keeps the tests of an active model where newer ones fail, whether it activates the model again or not", async () => {
+    const program = documentsProgram();
+    const expecting = (viewer: boolean) => [
+      { name: "strangers", check: [{ user: "user:bob", object: "document:1", assertions: { viewer } }] },
+    ];
+    for (const namespace of ["acme", "global"]) {
+      await deploy(db, program, { namespace, tests: expecting(false) });
+      for (const activate of [true, false]) {
+        const call = deploy(db, program, { namespace, activate, tests: expecting(true) });
+        await refuses(call, "model_tests_failed 55000");
+        await expect(call).rejects.toThrow(
+          "test 'strangers' of the model fails: check user:bob viewer document:1: false",
+        );
+      }
+      expect(await value(db, "select tests from authz.get_model(null, $1)", [namespace])).toEqual(expecting(false));
+    }
+    // A model that is not active has not to pass yet, whoever else answers by the same.
+    const id = await deploy(db, program, { namespace: "other", activate: false, tests: expecting(true) });
+    await refuses(db.query("select authz.activate_model($1, 'other')", [id]), "model_tests_failed 55000");
+    expect(await active("other")).not.toBe(id);
+  });
+
   test("names the command that compiles a model without a program", async () => {
     const call = db.query("select authz.write_model($1, 'acme')", [documentsProgram({ relation: "reader" }).model]);
     await expect(call).rejects.toMatchObject({ hint: expect.stringContaining("howdah authz model write") });
@@ -306,6 +328,14 @@ describe("activate_model", () => {
     await refuses(call, "model_invalid 22023");
     await expect(call).rejects.toThrow("test 'strangers': tests[1].checks is not known");
     expect(await active()).toBeUndefined();
+  });
+
+  test("runs the tests of a model that is active already", async () => {
+    const id = await activate(db);
+    const tests = [{ name: "t", check: [{ user: "user:bob", object: "document:1", assertions: { viewer: true } }] }];
+    await db.query("update authz.models set tests = $1", [JSON.stringify(tests)]);
+    await refuses(db.query("select authz.activate_model($1, 'acme')", [id]), "model_tests_failed 55000");
+    expect(await active()).toBe(id);
   });
 
   test("knows models of its own namespace only", async () => {

@@ -414,6 +414,7 @@ begin
   end if;
   perform authz._check_tests(p_tests);
   perform authz._program_of(v_hash);
+  perform authz._lock_models(v_namespace);
 
   insert into authz.models as m (namespace, hash, dsl, model, options, tests, created_by)
   values (v_namespace, v_hash, p_dsl, p_model, p_options, p_tests, howdah.actor() ->> 'actor_id')
@@ -423,6 +424,10 @@ begin
 
   if p_activate then
     perform authz.activate_model(v_id, v_namespace);
+  elsif p_tests is not null then
+    perform authz._pass_tests(a.hash, v_id, p_tests)
+    from authz.active_models a
+    where a.namespace = v_namespace and a.model_id = v_id;
   end if;
   return v_id;
 end
@@ -430,19 +435,21 @@ $$;
 
 comment on function authz.write_model(jsonb, text, boolean, jsonb, text, jsonb) is
 'Store a model that has been compiled. The same model has the same id, however often it is written;
-tests and dsl, where given, take the place of those that were stored with it.
+tests and dsl, where given, take the place of those that were stored with it. If the model is the
+active one of the namespace, the tests that are given must pass at once. A model of global has tests
+of its own, whatever tenants have stored with the same model.
 
 p_model      the model as OpenFGA writes it in JSON, at most 256 kB
 p_namespace  the tenant, or global for all tenants that have no model of their own
 p_activate   true also activates it
 p_tests      tests that must pass at every activation, in the form of OpenFGA''s test files, at most
-             1 MB
+             1 MB; [] for none
 p_dsl        the text that the model was written in, to show it again, at most 256 kB
 p_options    max_depth: how many usersets and parents a check may follow, 1 to 200; strict: false
              leaves types that the model does not define to the dynamic rule
 Returns      the model''s id
-Errors       authz.model_invalid (22023), program_missing (55000), global_write_denied,
-             tenant_mismatch (42501); with p_activate those of activate_model
+Errors       authz.model_invalid (22023), program_missing, model_tests_failed (55000),
+             global_write_denied, tenant_mismatch (42501)
 Example      select authz.write_model(''{"schema_version": "1.1", ...}'', ''acme'', true);';
 
 create or replace function authz._model_problem(p_model jsonb, p_dsl text, p_options jsonb)
@@ -481,6 +488,45 @@ comment on function authz._model_problem(jsonb, text, jsonb) is
 'What is wrong with the frame of a model, its text or its options; the compiler checks all the rest,
 and what it has not passed has no program.';
 
+create or replace function authz._lock_models(p_namespace text) returns void
+language plpgsql
+as $$
+begin
+  perform pg_advisory_xact_lock(hashtextextended('authz.activate' || chr(31) || p_namespace, 0));
+end
+$$;
+
+comment on function authz._lock_models(text) is
+'Let one session at a time write and activate models of a namespace, so that tests are not changed
+under an activation that has run those before.';
+
+create or replace function authz._pass_tests(p_hash text, p_model_id uuid, p_tests jsonb)
+returns void
+language plpgsql
+as $$
+declare
+  v_failed jsonb;
+begin
+  select jsonb_agg(jsonb_build_object('name', t.name, 'detail', t.detail)) into v_failed
+  from (
+    select r.name, r.detail
+    from authz._run_tests(left(p_hash, 12), p_tests) r
+    where r.passed is not true
+    limit 20
+  ) t;
+  if v_failed is not null then
+    perform howdah.fail('authz', 'model_tests_failed',
+      format('test %L of the model fails: %s', left(v_failed #>> '{0,name}', 100),
+        v_failed #>> '{0,detail}'),
+      '55000', jsonb_build_object('model_id', p_model_id, 'failed', v_failed),
+      'What was active and stored before still is.');
+  end if;
+end
+$$;
+
+comment on function authz._pass_tests(text, uuid, jsonb) is
+'Raise model_tests_failed, with the first 20 that fail, unless a program passes tests.';
+
 create or replace function authz.activate_model(
   p_model_id uuid,
   p_namespace text default 'default'
@@ -494,39 +540,28 @@ declare
   v_model authz.models;
   v_program text collate "C";
   v_before authz.active_models;
-  v_failed jsonb;
+  v_is_active boolean;
 begin
   perform howdah.guard('authz', v_namespace);
   perform authz._check_global(v_namespace);
+  perform authz._lock_models(v_namespace);
   v_model := authz._model(v_namespace, p_model_id, false);
-
-  perform pg_advisory_xact_lock(hashtextextended('authz.activate' || chr(31) || v_namespace, 0));
   select a.* into v_before from authz.active_models a where a.namespace = v_namespace;
   v_program := authz._program_of(v_model.hash);
-  if v_before.model_id = v_model.id and v_before.hash = v_program then
-    return false;
+  v_is_active := (v_before.model_id = v_model.id and v_before.hash = v_program) is true;
+  if not v_is_active then
+    perform
+    from authz.programs p
+    where p.namespace = 'global' and p.hash in (v_program, v_before.hash)
+    order by p.hash
+    for no key update;
+    v_program := authz._program_of(v_model.hash);
   end if;
-  perform
-  from authz.programs p
-  where p.namespace = 'global' and p.hash in (v_program, v_before.hash)
-  order by p.hash
-  for no key update;
-  v_program := authz._program_of(v_model.hash);
 
   perform authz._check_tests(v_model.tests);
-  select jsonb_agg(jsonb_build_object('name', t.name, 'detail', t.detail)) into v_failed
-  from (
-    select r.name, r.detail
-    from authz._run_tests(left(v_program, 12), v_model.tests) r
-    where r.passed is not true
-    limit 20
-  ) t;
-  if v_failed is not null then
-    perform howdah.fail('authz', 'model_tests_failed',
-      format('test %L of the model fails: %s', left(v_failed #>> '{0,name}', 100),
-        v_failed #>> '{0,detail}'),
-      '55000', jsonb_build_object('model_id', v_model.id, 'failed', v_failed),
-      'The model that was active before is still active.');
+  perform authz._pass_tests(v_program, v_model.id, v_model.tests);
+  if v_is_active then
+    return false;
   end if;
 
   update authz.programs p
@@ -550,7 +585,7 @@ $$;
 
 comment on function authz.activate_model(uuid, text) is
 'Let a namespace answer by a model from the end of this transaction on, if the tests stored with the
-model pass. To roll back, activate the older one.
+model pass; they run also if it is active already. To roll back, activate the older one.
 
 It is one row: sessions see the model before or this one, whole. A program made by a newer compiler
 takes the place of the one that the model was active with.
