@@ -7,10 +7,34 @@
 -- (resource_type, resource_id, relation, subject_type, subject_id, subject_relation, condition,
 -- context, expires_at) or OpenFGA's keys (user, relation, object, condition: {name, context}).
 --
--- Texts are cut to 8,192 characters before they are taken apart, which costs the square of their
--- length: what is longer than all names together may be has a name that is too long either way.
--- A batch is read in one statement, refused as a whole, and the refusal names the first bad
--- element, counted from 1. What a condition's context holds is never repeated.
+-- Texts are cut to 8,192 characters before they are taken apart: what is longer than all names
+-- together may be has a name that is too long either way. A batch is read in one statement, refused
+-- as a whole, and the refusal names the first bad element, counted from 1. What a condition's
+-- context holds is never repeated.
+
+create or replace function authz._tuple_parts(p_text text) returns text[]
+language plpgsql
+immutable
+as $$
+declare
+  v_text text collate "C" := left(p_text, 8192);
+  v_type text collate "C" := substring(v_text from '^[a-z][a-z0-9_-]*:');
+  v_rest text collate "C" := substr(v_text, length(v_type) + 2);
+  v_mark text collate "C" := substring(v_rest from '#[a-z][a-z0-9_-]*@[a-z][a-z0-9_-]*:');
+  v_at int := length(v_type) + 1 + strpos(v_rest, v_mark);
+begin
+  if v_mark is null then
+    return null;
+  end if;
+  return array[left(v_text, v_at - 1), split_part(substr(v_mark, 2), '@', 1),
+    substr(v_text, v_at + strpos(v_mark, '@'))];
+end
+$$;
+
+comment on function authz._tuple_parts(text) is
+'A tuple that is a text, cut into object, relation and subject around the first #relation@type: that
+leaves the object an id; null if there is none. One pattern for the whole text would try every place
+again for every other one.';
 
 create or replace function authz._object_problem(p_tuple jsonb, p_is_openfga boolean) returns text
 language plpgsql
@@ -104,8 +128,7 @@ begin
   with given as materialized (
     select e.ord, e.value, e.part,
       coalesce(case jsonb_typeof(e.value)
-        when 'string' then
-          e.value #>> '{}' ~ '^[^:#@]+:[^:#@]+#[^:#@]+@[^:#@]+:[^:#@]+(#[^:#@]+)?$'
+        when 'string' then e.part is not null
         when 'object' then e.value = jsonb_strip_nulls(jsonb_build_object(
           'resource_type', e.part[1], 'resource_id', e.part[2], p_relation_key, e.part[3],
           'subject_type', e.part[4], 'subject_id', e.part[5], 'subject_relation', e.part[6]))
@@ -116,8 +139,10 @@ begin
     from (
       select e.ord::int as ord, e.value,
         case jsonb_typeof(e.value)
-          when 'string' then string_to_array(
-            replace(replace(e.value #>> '{}', '#', ':'), '@', ':'), ':')
+          when 'string' then case
+            when e.value #>> '{}' ~ '^[^:#@]+:[^:#@]+#[^:#@]+@[^:#@]+:[^:#@]+(#[^:#@]+)?$'
+              then string_to_array(replace(replace(e.value #>> '{}', '#', ':'), '@', ':'), ':')
+          end
           when 'object' then array[e.value ->> 'resource_type', e.value ->> 'resource_id',
             e.value ->> p_relation_key, e.value ->> 'subject_type', e.value ->> 'subject_id',
             e.value ->> 'subject_relation']
@@ -129,8 +154,7 @@ begin
   element as materialized (
     select g.ord, c.value, c.kind,
       coalesce(c.value ?| '{object,user}'::text[], false) as is_openfga,
-      regexp_match(case c.kind when 'string' then left(c.value #>> '{}', 8192) end,
-        '^([a-z][a-z0-9_-]*:.+?)#([a-z][a-z0-9_-]*)@([a-z][a-z0-9_-]*:.*)$') as part
+      case c.kind when 'string' then authz._tuple_parts(c.value #>> '{}') end as part
     from given g
     cross join lateral (
       select jsonb_typeof(g.value) as kind,
