@@ -1,7 +1,7 @@
 import { race, type TestDatabase, testDatabase } from "@howdah/testing";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { authzModule } from "../src/module.ts";
-import { activate } from "./program.ts";
+import { activate, useModel } from "./program.ts";
 import { refuses, rows, value, wipe } from "./sql.ts";
 
 let db: TestDatabase;
@@ -96,7 +96,10 @@ describe("the forms of a tuple", () => {
       { user: "user:ann", relation: "r", object: "doc:1", condition: { name: "c", args: {} } },
       "condition must have no other keys",
     ],
-    [{ user: "user:ann", relation: "r", object: "doc:1", condition: { name: "C" } }, "condition must match"],
+    [
+      { user: "user:ann", relation: "r", object: "doc:1", condition: { name: "C".repeat(1025) } },
+      "condition must have at most 1024 characters",
+    ],
     [
       { user: "user:ann", relation: "r", object: "doc:1", condition: { name: "c", context: [] } },
       "context must be an obj",
@@ -360,6 +363,27 @@ test("a text with long ids that are full of marks is read in one pass", async ()
   const read = `select count(*)::int from authz._read_tuples('acme', $1) r
     where r.problem is null and (r.tuple).relation = 'r' and length((r.tuple).subject_id) = 900`;
   expect(await value(client, read, [JSON.stringify(texts)])).toBe(5000);
+});
+
+test("conditions may have upper-case letters wherever tuples are written", async () => {
+  const dsl = `
+type user
+type doc
+  relations
+    define viewer: [user with inRange]
+condition inRange(ip: ipaddress) {
+  ip.in_cidr("10.0.0.0/8")
+}`;
+  await useModel(db, dsl);
+  const own = { resource_type: "doc", relation: "viewer", subject_type: "user", subject_id: "ann" };
+  const openFga = { user: "user:ann", relation: "viewer", object: "doc:2", condition: { name: "inRange" } };
+  await value(db, "select authz.write_tuple('doc', '0', 'viewer', 'user', 'ann', null, 'acme', null, 'inRange')");
+  expect(await writeTuples([{ ...own, resource_id: "1", condition: "inRange" }, openFga])).toEqual([2, 0]);
+  expect(await value(db, "select count(*)::int from authz.tuples where condition_name = 'inRange'")).toBe(3);
+  const check = `select authz.check('user', 'ann', 'viewer', 'doc', '3', 'acme', null, '{"ip": "10.1.1.1"}', $1)`;
+  expect(await value(db, check, [JSON.stringify([{ ...openFga, object: "doc:3" }])])).toBe(true);
+  await refuses(writeTuples([{ ...openFga, condition: { name: "inrange" } }]), "condition_unknown 22023");
+  await refuses(writeTuples([{ ...openFga, condition: { name: "" } }]), "condition_unknown 22023");
 });
 
 describe("contextual tuples", () => {

@@ -225,8 +225,8 @@ begin
         authz._id_problem('subject_id', n.subject_id),
         case when n.subject_relation is not null then
           authz._name_problem('subject_relation', n.subject_relation) end,
-        case when n.condition is not null then
-          authz._name_problem('condition', n.condition) end,
+        case when length(n.condition) > 1024 then
+          'condition must have at most 1024 characters' end,
         case when octet_length(concat(p_namespace, n.resource_type, n.resource_id, n.relation,
             n.subject_type, n.subject_id, n.subject_relation, n.subject_relation, n.condition))
           > 2400 then 'has names of more than 2400 bytes together' end

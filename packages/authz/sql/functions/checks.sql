@@ -222,7 +222,7 @@ as $$
 $$;
 
 comment on function authz._name_problem(text, text) is
-'What is wrong with a type, relation or condition within a batch, if anything is.';
+'What is wrong with a type or relation within a batch, if anything is.';
 
 create or replace function authz._id_problem(p_field text, p_id text) returns text
 language sql
