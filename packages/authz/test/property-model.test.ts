@@ -96,18 +96,18 @@ function withFilters(sql: string, { worlds }: Case): string {
 }
 
 test("A program answers every question as the reference evaluator does", patience, () =>
-  compare(60, 12, async (client, { hash, sql }, one) => {
+  compare(120, 12, async (client, { hash, sql }, one) => {
     await client.query(withFilters(sql, one));
     return differences(client, `m_${hash.slice(0, 12)}_`, one);
   }),
 );
 
 test("The public functions answer as the reference evaluator does", patience, () =>
-  compare(20, 4, (client, program, one) => publicDifferences(client, program, one, 150)),
+  compare(40, 4, (client, program, one) => publicDifferences(client, program, one, 150)),
 );
 
 test(
   "Writing a tuple takes nothing away where nothing is excluded, and deleting it restores every answer",
   patience,
-  () => compare(20, 4, writeDifferences),
+  () => compare(40, 4, writeDifferences),
 );
