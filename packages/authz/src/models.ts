@@ -1,4 +1,4 @@
-import { ModuleClient } from "@howdah/core";
+import { fn, isDatabase, ModuleClient } from "@howdah/core";
 import type { ModelOptions } from "./compiler/hash.ts";
 import { type CompiledModel, compileModel } from "./compiler/index.ts";
 import type { OpenFgaModel } from "./compiler/model.ts";
@@ -47,10 +47,16 @@ export interface WriteModelOptions extends ModelOptions {
 /** Tests of a model, perhaps with tuples that all of them have. */
 export type ModelTests = readonly ModelTest[] | { tuples?: readonly unknown[]; tests: readonly ModelTest[] };
 
+const activateModel = fn<{ modelId: string }, boolean>("authz.activate_model", {
+  args: { modelId: "uuid" },
+  returns: "value",
+});
+
 /** The models of a namespace. */
 export class Models extends ModuleClient {
   /**
-   * Compiles a model and stores it; in one transaction if the client is bound to one with `using`. The same model is stored once.
+   * Compiles a model, installs its functions and stores it, in one transaction: that of `using`, or one of its own. The same
+   * model is stored once.
    *
    * Needs `admin` access, because it installs functions.
    *
@@ -58,21 +64,25 @@ export class Models extends ModuleClient {
    * @returns the model's id
    * @throws {ModelInvalidError} with everything that is wrong with the model
    * @throws {ValidationError} `model_invalid` if the server does not know a time zone that a condition names
-   * @throws {StateError} `model_tests_failed`: the active model stays as it is
+   * @throws {ValidationError} `model_invalid` if the tests have a key that is not known, or ask nothing
+   * @throws {StateError} `model_tests_failed`: the active model and its tests stay as they are
    */
   async write(model: string | OpenFgaModel | ModelInput, options: WriteModelOptions = {}): Promise<string> {
     const { activate, tests, ...rest } = options;
     const input = modelInput(model);
     const compiled = compileModel(input, rest);
-    await this.install(compiled);
-    const dsl = "dsl" in input ? input.dsl : undefined;
-    return this.call(sql.writeModel, {
-      model: compiled.model,
-      options: compiled.options,
-      dsl,
-      activate,
-      tests,
-    }).catch(rethrow);
+    const store = async (models: this): Promise<string> => {
+      await models.install(compiled);
+      return models.call(sql.writeModel, {
+        model: compiled.model,
+        options: compiled.options,
+        dsl: "dsl" in input ? input.dsl : undefined,
+        activate,
+        tests,
+      });
+    };
+    const stored = isDatabase(this.db) ? this.db.transaction((tx) => store(this.using(tx))) : store(this);
+    return stored.catch(rethrow);
   }
 
   /** Installs the functions of a compiled model, if they are not there. */
@@ -83,24 +93,25 @@ export class Models extends ModuleClient {
   /**
    * Lets the namespace use a model from now on; activating an older one is how a change is taken back.
    *
+   * @returns whether something changed: false if it was the active one, with the same program
    * @throws {NotFoundError} `model_not_found`
    * @throws {StateError} `model_tests_failed`, `program_missing`
    */
-  activate(modelId: string): Promise<void> {
-    return this.call(sql.activateModel, { modelId }).catch(rethrow);
+  activate(modelId: string): Promise<boolean> {
+    return this.call(activateModel, { modelId }).catch(rethrow);
   }
 
-  /** A model, or the active one; null if there is none. */
+  /** A model of the namespace or of `global`, or the one that the namespace answers by; null if there is none. */
   get(modelId?: string): Promise<sql.StoredModel | null> {
     return this.call(sql.getModel, { modelId }).catch(rethrow);
   }
 
-  /** The models of the namespace, newest first. */
+  /** The models of the namespace itself, newest first; those of `global` are listed `in("global")`. */
   list(): Promise<(sql.ModelEntry & { isInstalled: boolean })[]> {
     return this.call(sql.listModels, {}).catch(rethrow);
   }
 
-  /** Runs tests against a stored model, those that were stored with it unless told. */
+  /** Runs tests against a stored model, those that were stored with it unless told; an empty list if it has none. */
   test(modelId: string, tests?: ModelTests): Promise<sql.ModelTestResult[]> {
     return this.call(sql.testModel, { modelId, tests }).catch(rethrow);
   }
@@ -120,8 +131,8 @@ export class Models extends ModuleClient {
     return diffModels(stored?.model, compileModel(modelInput(model)).model);
   }
 
-  /** The SQL functions that decide a relation. */
-  compiledSource(modelId: string, type: string, relation: string): Promise<string> {
+  /** The SQL functions that decide a relation; null if the model has no such relation. */
+  compiledSource(modelId: string, type: string, relation: string): Promise<string | null> {
     return this.call(sql.compiledSource, { modelId, type, relation }).catch(rethrow);
   }
 }

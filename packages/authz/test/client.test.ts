@@ -279,10 +279,12 @@ condition at_work(ip: ipaddress) {
     const second = await authz.model.write(next, { activate: true });
     expect(await authz.check(bob, "can_read", "document:2")).toBe(true);
     expect(await authz.model.get()).toMatchObject({ modelId: second, isActive: true, dsl: next });
-    await authz.model.activate(first);
+    expect(await authz.model.activate(first)).toBe(true);
+    expect(await authz.model.activate(first)).toBe(false);
     expect(await authz.check(bob, "can_read", "document:2")).toBe(false);
     expect(await authz.model.list()).toHaveLength(2);
     expect(await authz.model.compiledSource(first, "document", "viewer")).toContain("authz_rt.m_");
+    expect(await authz.model.compiledSource(first, "document", "reader")).toBeNull();
     expect(await authz.model.validate()).toEqual([]);
   });
 
@@ -323,10 +325,16 @@ condition at_work(ip: ipaddress) {
         check: [{ user: "user:ann", object: "document:1", assertions: { can_read: true } }],
       },
     ];
-    const failing = authz.model.write(dsl, { activate: true, tests });
+    // A model of its own, whose functions no other test has installed.
+    const failing = authz.model.write(dsl.replace("type user", "type user\ntype folder"), { activate: true, tests });
     await expect(failing).rejects.toMatchObject({ code: "model_tests_failed" });
     expect(await authz.model.get()).toBeNull();
-    const id = await authz.model.write(dsl, { tests });
+    expect((await db.query("select hash from authz.programs where source ~ 'folder'")).rows).toEqual([]);
+    const id = await db.transaction(async (tx) => {
+      const stored = await authz.using(tx).model.write(dsl, { tests });
+      expect(await authz.model.list()).toEqual([]);
+      return stored;
+    });
     expect(await authz.model.test(id)).toMatchObject([{ name: "everyone reads", passed: false }]);
   });
 });
