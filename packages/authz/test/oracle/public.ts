@@ -42,9 +42,15 @@ function questionsOf(one: Case, world: World, full: Judged, stored: Judged): Que
       const checks = valuesOf(full).flatMap(([id, value]): Question[] => {
         const what = `${who}, ${text(relation)}, ${text(type)}, ${text(id)}, ${namespace}, ${text(subject.relation)}, ${facts}`;
         const allowed = value === "T";
+        const detailed = value === "U" ? null : allowed;
         return [
           { sql: `to_jsonb(authz.check(${what}))`, expected: value === "U" ? "unknown" : allowed },
-          { sql: `authz.explain_json(${what}) -> 'allowed'`, expected: value === "U" ? null : allowed },
+          { sql: `authz.explain_json(${what}) -> 'allowed'`, expected: detailed },
+          {
+            sql: `(select case when (d.allowed is null) = (d.error_code is not null) then coalesce(to_jsonb(d.allowed), 'null') end
+              from authz.check_detailed(${what}) d)`,
+            expected: detailed,
+          },
         ];
       });
       const some = `${who}, ${text(type)}, ${text(relation)}`;
@@ -57,10 +63,37 @@ function questionsOf(one: Case, world: World, full: Judged, stored: Judged): Que
         const isUnknown = values.some(([, value]) => value === "U");
         lists.push(list(`(select jsonb_agg(o) from ${page} o)`, values));
         lists.push({ ...list(filtered, values), ...(isUnknown && { expected: "unknown" }) });
+        lists.push(...values.map(([id, value]) => explained(who, relation, type, id, value)));
       }
       return [...checks, ...lists];
     });
   });
+
+  /** Lines of an explanation begin with NO ACCESS if and only if there is none. */
+  function explained(who: string, relation: string, type: string, id: string, value: string): Question {
+    const asked = `${who}, ${text(relation)}, ${text(type)}, ${text(id)}, ${namespace}`;
+    return {
+      sql: `to_jsonb(not exists (select from authz.explain_text(${asked}) l where l like 'NO ACCESS%'))`,
+      expected: value === "T",
+    };
+  }
+
+  /** All relations that a subject has, and no more: what cannot be told is left out. */
+  const held = full.subjects
+    .filter((subject) => subject.relation === undefined)
+    .flatMap((subject) =>
+      model.type_definitions.flatMap(({ type, relations }) =>
+        ids.map(
+          (id): Question => ({
+            sql: `(select jsonb_agg(p) from authz.permissions_on(${text(subject.type)}, ${text(subject.id)}, ${text(type)}, ${text(id)},
+            ${namespace}) p)`,
+            expected: Object.keys(relations)
+              .filter((relation) => answer(stored.value(subject, relation, type, id)) === "T")
+              .sort(),
+          }),
+        ),
+      ),
+    );
 
   const byObject = nodes.flatMap(({ type, relation }) =>
     ids.flatMap((id) =>
@@ -94,7 +127,7 @@ function questionsOf(one: Case, world: World, full: Judged, stored: Judged): Que
       return value === "U" ? null : value === "T";
     }),
   };
-  return [...bySubject, ...byObject, inOne];
+  return [...bySubject, ...held, ...byObject, inOne];
 }
 
 /** As many checks as one batch may hold. */
