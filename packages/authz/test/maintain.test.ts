@@ -1,6 +1,7 @@
 import { type TestDatabase, testDatabase } from "@howdah/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { authzModule } from "../src/module.ts";
+import { documentsProgram, install } from "./program.ts";
 import { refuses, rows, value, wipe } from "./sql.ts";
 
 let db: TestDatabase;
@@ -46,6 +47,28 @@ describe("maintain", () => {
     expect(await rows(db, "select * from authz.maintain() limit 1")).toEqual([
       { task: "delete expired tuples", affected: "501", more: false },
     ]);
+  });
+
+  test("begins with the tenant whose tuples expired first, whatever its name", async () => {
+    await expired("a", 2500);
+    await db.query(
+      `insert into authz.tuples (namespace, resource_type, resource_id, relation, subject_type, subject_id, expires_at)
+       values ('z', 'doc', '1', 'read', 'user', 'ann', howdah.now() - interval '1 day')`,
+    );
+    const once = (): Promise<object[]> => rows(db, "select affected, more from authz.maintain('1 us') limit 1");
+    expect(await once()).toEqual([{ affected: "1", more: true }]);
+    expect(await once()).toEqual([{ affected: "1000", more: true }]);
+    expect(await once()).toEqual([{ affected: "1000", more: true }]);
+    expect(await once()).toEqual([{ affected: "500", more: false }]);
+  });
+
+  test("drops ten unused programs at a time, and says that there are more", async () => {
+    for (let version = 1; version <= 12; version++) await install(db, documentsProgram({ version }));
+    const drop = async (): Promise<unknown> => (await rows(db, "select affected, more from authz.maintain()"))[2];
+    expect(await drop()).toEqual({ affected: "0", more: false });
+    await db.travel("8 days");
+    expect(await drop()).toEqual({ affected: "10", more: true });
+    expect(await drop()).toEqual({ affected: "2", more: false });
   });
 
   test("leaves the work to whoever does it already, and locked tuples to a later run", async () => {

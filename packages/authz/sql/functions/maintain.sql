@@ -1,5 +1,7 @@
 -- Maintaining: what keeps the tables small and the audit in its partitions, in bounded steps that
--- any number of callers may ask for.
+-- any number of callers may ask for. The tenant whose expired tuples waited longest goes first,
+-- so that a short budget reaches everyone in turn. Of programs ten go at a time, because each of
+-- their functions is a lock until the transaction ends.
 
 create or replace function authz.maintain(p_budget interval default '10 s')
 returns table (task text, affected bigint, more boolean)
@@ -12,7 +14,7 @@ set enable_seqscan = off
 as $$
 declare
   v_until timestamptz := clock_timestamp() + coalesce(p_budget, interval '10 s');
-  v_namespace text collate "C" := '';
+  v_namespace text;
   v_count bigint;
 begin
   perform howdah.guard('authz', null, true);
@@ -23,18 +25,39 @@ begin
   task := 'delete expired tuples';
   affected := 0;
   more := false;
+  for v_namespace in
+    with recursive tenant as (
+      (
+        select t.namespace, t.expires_at
+        from authz.tuples t
+        where t.expires_at is not null
+        order by t.namespace, t.expires_at
+        limit 1
+      )
+      union all
+      select n.namespace, n.expires_at
+      from tenant p
+      cross join lateral (
+        select t.namespace, t.expires_at
+        from authz.tuples t
+        where t.namespace > p.namespace and t.expires_at is not null
+        order by t.namespace, t.expires_at
+        limit 1
+      ) n
+    )
+    select t.namespace
+    from tenant t
+    where t.expires_at <= howdah.now()
+    order by t.expires_at, t.namespace
   loop
-    select min(t.namespace) into v_namespace
-    from authz.tuples t
-    where t.namespace > v_namespace
-      and t.expires_at is not null;
-    exit when v_namespace is null;
+    more := affected > 0 and clock_timestamp() >= v_until;
+    exit when more;
     loop
       v_count := authz._delete_expired(v_namespace, 1000);
       affected := affected + v_count;
-      exit when v_count < 1000 or clock_timestamp() >= v_until;
+      more := v_count = 1000 and clock_timestamp() >= v_until;
+      exit when v_count < 1000 or more;
     end loop;
-    more := clock_timestamp() >= v_until;
     exit when more;
   end loop;
   return next;
@@ -45,7 +68,8 @@ begin
   return next;
 
   task := 'drop unused programs';
-  affected := authz._drop_unused_programs();
+  affected := authz._drop_unused_programs(10);
+  more := affected = 10;
   return next;
 end
 $$;
