@@ -110,6 +110,7 @@ describe("a mistake in a predicate is named by its path", () => {
     [{ any: [yes, { all: [yes, { role: "" }] }] }, '$.any[1].all[1].role is no slug: ""'],
     [{ not: [yes] }, "$.not is array, not an object"],
     [{ any: Array(1001).fill(yes) }, "$.any has 1001 elements, at most 1000 are allowed"],
+    [{ all: Array(9).fill({ any: Array(1000).fill(yes) }) }, "$ takes "],
     [{ check: "read" }, "$.check must have the texts permission, resource_type and resource_id, and nothing else"],
     [{ check: { permission: "read", resource_type: "document" } }, "$.check must have the texts"],
     [{ check: { permission: "read", resource_type: "document", resource_id: 1 } }, "$.check must have the texts"],

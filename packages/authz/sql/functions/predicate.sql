@@ -153,6 +153,10 @@ begin
   perform howdah.guard('authz', p_namespace);
   perform authz._check_name('subject_type', p_subject_type);
   perform authz._check_id('subject_id', p_subject_id);
+  if octet_length(p_predicate::text) > 65536 then
+    perform authz._predicate_problem('$', format('takes %s bytes, at most 65536 are allowed',
+      octet_length(p_predicate::text)));
+  end if;
 
   v_asked_roles := array(
     select leaf #>> '{}' from jsonb_path_query(p_predicate, '$.**.role') leaf
@@ -180,7 +184,7 @@ p_subject_type  the type of the subject
 p_subject_id    its id
 p_predicate     {"role": slug}, {"permission": slug}, {"check": {"permission", "resource_type",
                 "resource_id"}}, {"any": [...]}, {"all": [...]} or {"not": ...}, nested at most 10
-                deep; an empty any is false, an empty all is true
+                deep, of at most 64 kB; an empty any is false, an empty all is true
 p_namespace     the tenant
 Returns         whether it holds; a role or permission that does not exist is held by nobody
 Errors          authz.predicate_invalid, identifier_format, id_invalid_chars, id_whitespace (22023),

@@ -110,7 +110,7 @@ declare
   v_ready int[];
   v_at int;
   v_edge int;
-  v_names text;
+  v_found int[];
 begin
   with types as materialized (
     select d.resource_type
@@ -184,26 +184,36 @@ begin
     where v_waiting[e.inner_id] > 0;
   end loop;
 
-  with recursive walk as (
-    select e.inner_id as start, e.outer_id as node
-    from unnest(v_inner, v_outer) e (inner_id, outer_id)
-    union
-    select w.start, e.outer_id
-    from walk w
-    join unnest(v_inner, v_outer) e (inner_id, outer_id) on e.inner_id = w.node
-  )
-  select string_agg(left(v_nodes[c.start], 100), ', ' order by c.start) into v_names
-  from (
-    select w.start
-    from walk w
-    where w.node = w.start
-    order by w.start
-    limit 20
-  ) c;
-  return v_names;
+  if v_inner is null then
+    return null;
+  end if;
+  -- All that is left lies in a cycle or between two, and leads on: whoever follows one edge from
+  -- each comes into a cycle.
+  v_first := array_fill(null::int, array[cardinality(v_nodes)]);
+  for v_i in 1 .. cardinality(v_inner) loop
+    v_first[v_inner[v_i]] := v_outer[v_i];
+  end loop;
+  v_waiting := array_fill(0, array[cardinality(v_nodes)]);
+  for v_i in 1 .. cardinality(v_inner) loop
+    v_at := v_inner[v_i];
+    while v_waiting[v_at] = 0 loop
+      v_waiting[v_at] := v_i;
+      v_at := v_first[v_at];
+    end loop;
+    while v_waiting[v_at] = v_i and coalesce(cardinality(v_found), 0) < 20 loop
+      v_waiting[v_at] := -1;
+      v_found[coalesce(cardinality(v_found), 0) + 1] := v_at;
+      v_at := v_first[v_at];
+    end loop;
+  end loop;
+
+  return (
+    select string_agg(left(v_nodes[f], 100), ', ' order by f)
+    from unnest(v_found) f
+  );
 end
 $$;
 
 comment on function authz._in_cycles(text, text) is
 'Up to 20 groups or resources that contain themselves, null if there are none. Only those that are
-left when all is taken away that lies before or behind every cycle are walked.';
+left when all is taken away that lies before or behind every cycle are walked, each once.';
