@@ -1,3 +1,4 @@
+import { type HowdahError, toHowdahError } from "@howdah/core";
 import { crash, race, type TestDatabase, testDatabase } from "@howdah/testing";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { authzModule } from "../src/module.ts";
@@ -409,6 +410,34 @@ describe("the active model", () => {
     await no(["document", "viewer", "user", "ann", null, "old"], "condition_unknown");
     await no(["rbac_role", "member", "user", "ann", null, "recent"], "condition_unknown");
     await db.query("select authz._refuse_invalid('acme', 'rbac_role', 'admin', 'user', 'ann', null, null)");
+  });
+
+  test("refuses a type or relation that it does not know in the same words, whatever is asked or written", async () => {
+    await activate(db);
+    const type = (field: string) => ({
+      code: "type_unknown",
+      detail: { field, value: "robot" },
+      hint: "write_model with option strict: false leaves types that the model does not define dynamic.",
+    });
+    const relation = (field: string, type: string) => ({
+      code: "relation_unknown",
+      detail: { field, value: "owner", type },
+    });
+    for (const [call, expected] of [
+      ["check('user', 'ann', 'viewer', 'robot', '1', 'acme')", type("resource_type")],
+      ["check('robot', 'ann', 'viewer', 'document', '1', 'acme')", type("subject_type")],
+      ["list_objects('user', 'ann', 'robot', 'viewer', 'acme')", type("resource_type")],
+      ["filter_authorized('user', 'ann', 'robot', 'viewer', '{1}', 'acme')", type("resource_type")],
+      ["write('robot', '1', 'viewer', 'user', 'ann', 'acme')", type("resource_type")],
+      ["check('user', 'ann', 'owner', 'document', '1', 'acme')", relation("relation", "document")],
+      ["check('group', 'g', 'viewer', 'document', '1', 'acme', 'owner')", relation("subject_relation", "group")],
+      ["list_objects('user', 'ann', 'document', 'owner', 'acme')", relation("relation", "document")],
+      ["write('document', '1', 'owner', 'user', 'ann', 'acme')", relation("relation", "document")],
+    ] as const) {
+      const error = await db.query(`select authz.${call}`).catch(toHowdahError);
+      expect([call, error]).toMatchObject([call, expected]);
+      expect([call, (error as HowdahError).detail]).toEqual([call, expected.detail]);
+    }
   });
 
   test("finds the stored tuples that it would refuse", async () => {

@@ -68,7 +68,10 @@ declare
   v_refusal text := authz._refusal(authz._active_program(p_namespace), p_resource_type, p_relation,
     p_subject_type, p_subject_id, p_subject_relation, p_condition);
 begin
-  if v_refusal is not null then
+  if v_refusal in ('type_unknown', 'relation_unknown') then
+    perform authz._fail_unknown('resource_type', p_resource_type,
+      case v_refusal when 'relation_unknown' then p_relation end);
+  elsif v_refusal is not null then
     perform howdah.fail('authz', v_refusal,
       authz._refusal_message(v_refusal, p_resource_type, p_relation, p_subject_type, p_subject_id,
         p_subject_relation, p_condition),
@@ -87,6 +90,35 @@ $$;
 comment on function authz._refuse_invalid(text, text, text, text, text, text, text) is
 'Raise type_unknown, relation_unknown, tuple_invalid or condition_unknown if the active model of
 the namespace refuses a tuple of that form. Without a model only a condition is refused.';
+
+create or replace function authz._fail_unknown(
+  p_field text,
+  p_type text,
+  p_relation text default null
+) returns void
+language plpgsql
+stable
+as $$
+begin
+  if p_relation is null then
+    perform howdah.fail('authz', 'type_unknown',
+      format('%s %L is not defined by the model', p_field, left(p_type, 100)), '22023',
+      jsonb_build_object('field', p_field, 'value', left(p_type, 100)),
+      'write_model with option strict: false leaves types that the model does not define dynamic.');
+  end if;
+  perform howdah.fail('authz', 'relation_unknown',
+    format('relation %L is not defined on type %s', left(p_relation, 100), left(p_type, 100)),
+    '22023',
+    jsonb_build_object(
+      'field', case p_field when 'subject_type' then 'subject_relation' else 'relation' end,
+      'value', left(p_relation, 100), 'type', left(p_type, 100)),
+    'The active model of the namespace, or of global, defines the relations of each type.');
+end
+$$;
+
+comment on function authz._fail_unknown(text, text, text) is
+'Raise type_unknown for the type of the subject or of the resource, or, where a relation is given,
+relation_unknown for that. Programs call it.';
 
 create or replace function authz._refusal_message(
   p_refusal text,

@@ -274,17 +274,10 @@ function refuseUnknown(prefix: string, model: OpenFgaModel): string {
     variables: [`v_relations text[] := case p_type\n${indent(relations.join("\n"))}\n  end`],
     body: [
       when(`p_type in (${reservedTypes.map(literal).join(", ")})`, "return;"),
-      when(
-        "v_relations is null",
-        "perform howdah.fail('authz', 'type_unknown',",
-        "  format('%s %L is not defined by the model', p_field, left(p_type, 100)), '22023',",
-        "  jsonb_build_object('field', p_field, 'value', left(p_type, 100)));",
-      ),
+      when("v_relations is null", "perform authz._fail_unknown(p_field, p_type);"),
       when(
         "p_relation is not null and p_relation <> all (v_relations)",
-        "perform howdah.fail('authz', 'relation_unknown',",
-        "  format('relation %L is not defined on type %s', left(p_relation, 100), p_type), '22023',",
-        "  jsonb_build_object('type', p_type, 'value', left(p_relation, 100)));",
+        "perform authz._fail_unknown(p_field, p_type, p_relation);",
       ),
     ].join("\n"),
   });

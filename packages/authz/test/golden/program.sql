@@ -62,14 +62,10 @@ begin
     return;
   end if;
   if v_relations is null then
-    perform howdah.fail('authz', 'type_unknown',
-      format('%s %L is not defined by the model', p_field, left(p_type, 100)), '22023',
-      jsonb_build_object('field', p_field, 'value', left(p_type, 100)));
+    perform authz._fail_unknown(p_field, p_type);
   end if;
   if p_relation is not null and p_relation <> all (v_relations) then
-    perform howdah.fail('authz', 'relation_unknown',
-      format('relation %L is not defined on type %s', left(p_relation, 100), p_type), '22023',
-      jsonb_build_object('type', p_type, 'value', left(p_relation, 100)));
+    perform authz._fail_unknown(p_field, p_type, p_relation);
   end if;
 end
 $$;
