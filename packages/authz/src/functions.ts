@@ -305,7 +305,7 @@ export const listExternalResources = fn<
 
 /** One way in which a permission is reached. */
 export interface PermissionPath {
-  pathType: "direct" | "group" | "hierarchy" | "resource" | "userset" | "ttu" | "condition" | "excluded";
+  pathType: "direct" | "group" | "hierarchy" | "resource" | "userset" | "ttu" | "condition" | "excluded" | "truncated";
   viaRelation: string | null;
   viaSubjectType: string | null;
   viaSubjectId: string | null;

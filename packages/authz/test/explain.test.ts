@@ -87,6 +87,27 @@ describe("explain and explain_text of a dynamic type", () => {
     expect(await paths("user:ann", "read", "repo:api", 1)).toEqual([first]);
   });
 
+  test("say the way through thousands of groups and containers", async () => {
+    await db.query(`insert into authz.tuples (namespace, resource_type, resource_id, relation, subject_type, subject_id)
+      select 'acme', 'repo', g::text, 'parent', 'repo', (g + 1)::text from generate_series(1, 2000) g
+      union all
+      select 'acme', 'team', g::text, 'member', 'team', (g + 1)::text from generate_series(1, 2000) g`);
+    await insert(db, "team:2001#member@user:ann", "repo:1#read@team:1", "repo:2001#write@user:ann");
+    const [group, none] = (await paths("user:ann", "read", "repo:1")) as { path_chain: string[] }[];
+    expect(none).toBeUndefined();
+    expect(group).toMatchObject({ path_type: "group", via_subject_id: "1" });
+    expect(group?.path_chain).toEqual(Array.from({ length: 2001 }, (_, i) => `team:${2001 - i}`));
+    expect(await paths("user:ann", "read", "repo:1", 2000)).toEqual([]);
+    expect(await paths("user:ann", "read", "repo:1", 2001)).toHaveLength(1);
+
+    const [resource] = (await paths("user:ann", "write", "repo:1")) as { path_chain: string[] }[];
+    expect(resource).toMatchObject({ path_type: "resource", via_subject_id: "2001" });
+    expect(resource?.path_chain).toHaveLength(2001);
+    expect(await why("user:ann", "write", "repo:1")).toEqual([
+      expect.stringContaining("repo:1 -> repo:2 -> repo:3 ->"),
+    ]);
+  });
+
   test("say that there is no way", async () => {
     expect(await why("user:ann", "read", "repo:api")).toEqual(["NO ACCESS: user:ann does not have read on repo:api"]);
     expect(await paths("user:ann", "read", "repo:api")).toEqual([]);
@@ -164,6 +185,25 @@ condition recent(age: int) {
         (path) => (path as { path_type: string }).path_type === "userset",
       ),
     ).toEqual([]);
+  });
+
+  test("say the way through two thousand groups, and that there is a longer one", async () => {
+    await db.query(`insert into authz.tuples (namespace, resource_type, resource_id, relation, subject_type, subject_id,
+        subject_relation)
+      select 'acme', 'group', g::text, 'member', 'group', (g + 1)::text, 'member' from generate_series(1, 6000) g`);
+    await insert(db, "document:1#viewer@group:4001#member", "group:6001#member@user:ann");
+    const [path] = (await paths("user:ann", "viewer", "document:1")) as { path_chain: string[] }[];
+    expect(path).toMatchObject({ path_type: "userset", via_subject_id: "4001" });
+    expect(path?.path_chain).toHaveLength(2002);
+
+    await insert(db, "document:2#viewer@group:1#member", "document:2#blocked@user:bob", "group:6001#member@user:bob");
+    expect(await paths("user:ann", "viewer", "document:2")).toMatchObject([{ path_type: "truncated" }]);
+    expect(await why("user:ann", "viewer", "document:2")).toEqual([
+      "TRUNCATED: user:ann has viewer on document:2 by a way that is too long to show",
+    ]);
+    expect((await why("user:bob", "viewer", "document:2"))[0]).toBe(
+      "NO ACCESS: user:bob does not have viewer on document:2",
+    );
   });
 
   test("say what takes access away, and that there is none", async () => {

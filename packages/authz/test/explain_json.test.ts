@@ -231,6 +231,33 @@ describe("a dynamic type", () => {
     ]);
   });
 
+  test("gives a userset what its own relation gives, on itself and on all that is in it", async () => {
+    await grant("repo:api#parent@group:g", "group:h#member@group:g");
+    const { allowed, tree } = await explain("group:g#member", "member", "repo:api");
+    expect(allowed).toBe(true);
+    expect(lines(tree)).toEqual([
+      "dynamic repo:api#member true",
+      "  resource repo:api false",
+      "  resource group:g true",
+      "    via repo:api#parent@group:g",
+      "    self group:g#member true",
+    ]);
+    expect(await explain("group:g#member", "member", "group:g")).toMatchObject({ allowed: true, missing: [] });
+    expect(await explain("group:g#member", "lead", "group:g")).toMatchObject({ allowed: false });
+    expect(await explain("group:g#lead", "member", "group:g")).toMatchObject({ allowed: false });
+    expect(await explain("group:g#member", "member", "group:h")).toMatchObject({ allowed: true });
+    await db.query(`insert into authz.permission_hierarchy (namespace, resource_type, permission, implies)
+      values ('acme', 'group', 'member', 'see')`);
+    expect(await explain("group:g#member", "see", "group:g")).toMatchObject({ allowed: true });
+  });
+
+  test("tells a subject from a userset that is written like it", async () => {
+    await db.query(`insert into authz.tuples (namespace, resource_type, resource_id, relation, subject_type, subject_id)
+      values ('acme', 'repo', 'api', 'read', 'team', 'x'), ('acme', 'team', 'x', 'member', 'team', 'x#member')`);
+    const asked = "select authz.explain_json('team', 'x#member', 'read', 'repo', 'api', 'acme')";
+    expect(await value(db, asked)).toMatchObject({ allowed: true });
+  });
+
   test("says for a denial which tuples would grant", async () => {
     await grant("repo:api#read@team:eng#lead", "repo:api#read@team:ops", "repo:api#read@user:bob");
     expect(await explain("user:ann", "read", "repo:api")).toMatchObject({
@@ -249,6 +276,38 @@ describe("a dynamic type", () => {
       "team:301#member@user:ann",
       "team:1#member@team:2",
     ]);
+  });
+
+  test("shows 2,500 nodes and says so: what grants before what does not, and the first way whole", async () => {
+    await db.query(`insert into authz.tuples (namespace, resource_type, resource_id, relation, subject_type, subject_id)
+      select 'acme', 'repo', g::text, 'parent', 'repo', (g + 1)::text from generate_series(1, 3000) g
+      union all
+      select 'acme', 'team', g::text, 'member', 'team', (g + 1)::text from generate_series(1, 3000) g
+      union all
+      select 'acme', 'repo', g::text, 'read', 'user', 'ann' from generate_series(1, 100) g`);
+    await grant("team:3001#member@user:bob", "repo:3001#read@team:1", "repo:3001#read@team:2");
+    const count = ({ via = [], children = [] }: Node): number =>
+      [...via, ...children].reduce((sum, node) => sum + count(node), 1);
+
+    const ann = await explain("user:ann", "read", "repo:1");
+    expect(ann).toMatchObject({ allowed: true, truncated: true });
+    expect(count(ann.tree)).toBeGreaterThan(2400);
+    expect(count(ann.tree)).toBeLessThan(2600);
+    expect(ann.tree.children?.every((resource) => resource.value === "true")).toBe(true);
+
+    const bob = await explain("user:bob", "read", "repo:1");
+    expect(bob).toMatchObject({ allowed: true, truncated: true, tree: { value: "true" } });
+    expect(bob.tree.children).toHaveLength(1);
+    const [resource] = bob.tree.children ?? [];
+    expect(resource).toMatchObject({ object: "repo:3001", value: "true" });
+    expect([resource?.via?.length, resource?.children?.length]).toEqual([3000, 1]);
+    expect(resource?.children?.[0]?.via).toHaveLength(3001);
+
+    const eve = await explain("user:eve", "read", "repo:1");
+    expect(eve).toMatchObject({ allowed: false, truncated: true, tree: { value: "false" } });
+    expect(count(eve.tree)).toBeGreaterThan(2400);
+    expect(count(eve.tree)).toBeLessThan(2600);
+    expect(eve.missing[0]).toEqual(["repo:1#read@user:eve"]);
   });
 
   test("survives circles of groups and of resources, and ignores conditions and what has expired", async () => {

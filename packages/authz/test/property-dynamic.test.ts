@@ -156,6 +156,8 @@ interface Answers {
   objects: string[];
   /** Subjects that the resource's list names, or usersets, as type:id. */
   subjects: string[];
+  /** What explain_json() says of the resource, with a tree that says the same. */
+  explained: boolean;
   /** What can be asked of plain subjects without contextual tuples; null otherwise. */
   plain: {
     /** The same resources, by pages of one. */
@@ -168,7 +170,8 @@ interface Answers {
     /** The permissions that check_any() and check_all() allow alone. */
     alone: string[];
     count: number;
-    explained: boolean;
+    /** Whether explain() finds a way. */
+    ways: boolean;
   } | null;
 }
 
@@ -192,6 +195,15 @@ const ask = `
         q.subject_relation, null, q.contextual) s
       order by 1
     ) as subjects,
+    (
+      select case when e ->> 'allowed' = e #>> '{tree,value}' and e ->> 'allowed' = exists (
+          select
+          from jsonb_array_elements(e #> '{tree,children}') r
+          where r ->> 'value' = 'true' and jsonb_array_length(r -> 'children') > 0
+        )::text then (e ->> 'allowed')::boolean end
+      from authz.explain_json(q.subject_type, q.subject_id, q.permission, q.resource_type, q.resource_id, q.namespace,
+        q.subject_is, null, q.contextual) e
+    ) as explained,
     case when q.contextual is null and q.subject_is is null then jsonb_build_object(
       'pages', (
         with recursive page as (
@@ -220,7 +232,7 @@ const ask = `
           and authz.check_all(q.subject_type, q.subject_id, array[p], q.resource_type, q.resource_id, q.namespace)
       ),
       'count', authz.count_subjects(q.resource_type, q.resource_id, q.permission, q.namespace),
-      'explained', exists (
+      'ways', exists (
         select from authz.explain(q.subject_type, q.subject_id, q.permission, q.resource_type, q.resource_id, q.namespace)
       )
     ) end as plain
@@ -241,6 +253,7 @@ function expected(world: World, { subject, permission, others, resource, ...ques
     checked: allowed,
     objects: allowed,
     subjects,
+    explained: on(resource.id, permission),
     plain:
       question.isContextual || subject.relation !== null
         ? null
@@ -254,7 +267,7 @@ function expected(world: World, { subject, permission, others, resource, ...ques
             count: entities.filter(
               (entity) => isLeaf(world, entity) && check(world, { ...entity, relation: null }, permission, resource),
             ).length,
-            explained: on(resource.id, permission),
+            ways: on(resource.id, permission),
           },
   };
 }
@@ -315,6 +328,7 @@ const sorted = (answers: Answers | undefined): object | undefined =>
     checked: answers.checked,
     objects: answers.objects,
     subjects: answers.subjects,
+    explained: answers.explained,
     plain: answers.plain && Object.fromEntries(Object.entries(answers.plain).sort(([a], [b]) => (a < b ? -1 : 1))),
   };
 

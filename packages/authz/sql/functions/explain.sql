@@ -67,116 +67,166 @@ create or replace function authz._dynamic_paths(
 language sql
 stable
 as $$
+  with path as materialized (
+    select r.ord as container_ord, r.node ->> 'object' as object, r.chain as containers, c.ord,
+      t.relation, t.subject_type, coalesce(t.subject_id_raw, t.subject_id) as subject_id,
+      g.chain as groups, g.member
+    from (
+      select c.node, c.ord, (
+          select array_agg(concat(v.resource_type, ':', coalesce(v.resource_id_raw, v.resource_id))
+            order by e.ord)
+          from jsonb_array_elements(c.node -> 'via') with ordinality e (node, ord)
+          join authz.tuples v on v.namespace = p_namespace
+            and v.id = (e.node ->> 'tuple_id')::bigint
+        ) || (c.node ->> 'object') as chain
+      from jsonb_array_elements(p_tree -> 'children') with ordinality c (node, ord)
+      where c.node ? 'children'
+        and coalesce(jsonb_array_length(c.node -> 'via'), 0) <= coalesce(p_max_depth, 2147483647)
+    ) r
+    cross join lateral jsonb_array_elements(r.node -> 'children') with ordinality c (node, ord)
+    join authz.tuples t on t.namespace = p_namespace and t.id = (c.node ->> 'tuple_id')::bigint
+    cross join lateral (
+      select
+        array_agg(concat(v.resource_type, ':', coalesce(v.resource_id_raw, v.resource_id))
+          order by e.ord) as chain,
+        (array_agg(v.relation order by e.ord desc))[1] as member
+      from jsonb_array_elements(c.node -> 'via') with ordinality e (node, ord)
+      join authz.tuples v on v.namespace = p_namespace and v.id = (e.node ->> 'tuple_id')::bigint
+    ) g
+    where coalesce(jsonb_array_length(c.node -> 'via'), 0) <= coalesce(p_max_depth, 2147483647)
+  ),
+  rule as materialized (
+    select p.relation,
+      authz._implication(p_namespace, p_resource_type, p.relation, p_permission) as chain
+    from path p
+    where p.container_ord = 1 and p.relation <> p_permission
+    group by p.relation
+  )
   select
     case
-      when r.ord > 1 then 'resource'
-      when t.relation <> p_permission then 'hierarchy'
-      when g.member is not null then 'group'
+      when p.container_ord > 1 then 'resource'
+      when p.relation <> p_permission then 'hierarchy'
+      when p.member is not null then 'group'
       else 'direct'
     end,
-    t.relation,
-    case when r.ord > 1 then split_part(r.node ->> 'object', ':', 1)
-      when g.member is not null then t.subject_type end,
-    case when r.ord > 1 then substr(r.node ->> 'object', strpos(r.node ->> 'object', ':') + 1)
-      when g.member is not null then coalesce(t.subject_id_raw, t.subject_id) end,
-    g.member,
-    case
-      when r.ord > 1 then r.chain
-      when t.relation <> p_permission
-        then authz._implication(p_namespace, p_resource_type, t.relation, p_permission)
-      else g.chain
-    end
-  from (
-    select c.node, c.ord, (
-        select array_agg(concat(v.resource_type, ':', coalesce(v.resource_id_raw, v.resource_id))
-          order by e.ord)
-        from jsonb_array_elements(c.node -> 'via') with ordinality e (node, ord)
-        join authz.tuples v on v.namespace = p_namespace
-          and v.id = (e.node ->> 'tuple_id')::bigint
-      ) || (c.node ->> 'object') as chain
-    from jsonb_array_elements(p_tree -> 'children') with ordinality c (node, ord)
-    where coalesce(jsonb_array_length(c.node -> 'via'), 0) <= coalesce(p_max_depth, 2147483647)
-  ) r
-  cross join lateral jsonb_array_elements(r.node -> 'children') with ordinality c (node, ord)
-  join authz.tuples t on t.namespace = p_namespace and t.id = (c.node ->> 'tuple_id')::bigint
-  cross join lateral (
-    select
-      array_agg(concat(v.resource_type, ':', coalesce(v.resource_id_raw, v.resource_id))
-        order by e.ord) as chain,
-      (array_agg(v.relation order by e.ord desc))[1] as member
-    from jsonb_array_elements(c.node -> 'via') with ordinality e (node, ord)
-    join authz.tuples v on v.namespace = p_namespace and v.id = (e.node ->> 'tuple_id')::bigint
-  ) g
-  where coalesce(jsonb_array_length(c.node -> 'via'), 0) <= coalesce(p_max_depth, 2147483647)
-  order by r.ord, c.ord
+    p.relation,
+    case when p.container_ord > 1 then split_part(p.object, ':', 1)
+      when p.member is not null then p.subject_type end,
+    case when p.container_ord > 1 then substr(p.object, strpos(p.object, ':') + 1)
+      when p.member is not null then p.subject_id end,
+    p.member,
+    case when p.container_ord > 1 then p.containers else coalesce(r.chain, p.groups) end
+  from path p
+  left join rule r on r.relation = p.relation
+  order by p.container_ord, p.ord
 $$;
 
 comment on function authz._dynamic_paths(text, text, text, jsonb, int) is
 'The paths in the tree of the dynamic rule, nearest resources first.';
 
-create or replace function authz._modelled_paths(p_tree jsonb, p_max_depth int)
-returns setof authz.permission_path
-language sql
-stable
+create or replace function authz._modelled_paths(
+  p_nodes jsonb[],
+  p_levels int[],
+  p_max_depth int
+) returns setof authz.permission_path
+language plpgsql
+immutable
 as $$
-  with recursive walk as (
-    select p_tree as node, '' as above, array[]::text[] as chain, null::jsonb as hop,
-      null as hop_kind, 0 as hops, false as is_conditional, false as is_excluding, '' as place
-    union all
-    select c.node, w.node ->> 'operator', n.chain,
-      coalesce(w.hop, case when w.node ->> 'operator' = 'tuple' then c.node end),
-      coalesce(w.hop_kind, case
-        when w.node ->> 'operator' = 'tuple' and w.above = 'ttu' then 'ttu'
-        when w.node ->> 'operator' = 'tuple' then 'userset'
-      end),
-      w.hops + (w.node ->> 'operator' = 'tuple')::int,
-      w.is_conditional or c.node ? 'condition',
-      w.is_excluding or (w.node ->> 'value' <> 'true' and c.node ->> 'value' = 'true'),
-      w.place || to_char(c.ord, 'fm000000')
-    from walk w
-    cross join lateral jsonb_array_elements(w.node -> 'children') with ordinality c (node, ord)
-    cross join lateral (
-      select case
-        when w.node ? 'object'
-          then w.chain || concat(w.node ->> 'object', '#', w.node ->> 'relation')
-        else w.chain
-      end as chain
-    ) n
-    where w.hops <= coalesce(p_max_depth, 2147483647)
-      and case
-        when w.node ->> 'operator' = 'exclusion'
-          then c.ord = case
-            when w.node ->> 'value' <> 'true' and w.node #>> '{children,0,value}' = 'true' then 2
-            else 1
-          end
-        else (w.node ->> 'value' = 'true') = (c.node ->> 'value' = 'true')
-      end
-  )
-  select
-    case
-      when w.is_excluding then 'excluded'
-      when w.is_conditional then 'condition'
-      else coalesce(w.hop_kind, 'direct')
-    end,
-    coalesce(w.node ->> 'relation', substring(w.chain[cardinality(w.chain)] from '[^#]*$')),
-    split_part(w.hop ->> 'object', ':', 1),
-    substr(w.hop ->> 'object', strpos(w.hop ->> 'object', ':') + 1),
-    w.hop ->> 'relation',
-    case
-      when w.node ? 'object'
-        then w.chain || concat(w.node ->> 'object', '#', w.node ->> 'relation')
-      else w.chain
-    end
-  from walk w
-  where w.node ->> 'value' = 'true'
-    and coalesce(jsonb_array_length(w.node -> 'children'), 0) = 0
-    and w.hops <= coalesce(p_max_depth, 2147483647)
-  order by w.place
+declare
+  v_node jsonb;
+  v_level int;
+  v_above int;
+  v_left_out int;
+  v_operator text[];
+  v_is_true boolean[];
+  v_is_base_true boolean[];
+  v_children int[];
+  v_names text[];
+  v_named int[];
+  v_hop int[];
+  v_hop_kind text[];
+  v_hops int[];
+  v_is_conditional boolean[];
+  v_is_excluding boolean[];
+  -- What the node has of the one above it, before it stands in the arrays.
+  v_child int;
+  v_count int;
+  v_at int;
+  v_kind text;
+  v_is_so boolean;
+  v_path authz.permission_path;
+begin
+  for v_place in 1 .. cardinality(p_nodes) loop
+    v_level := p_levels[v_place];
+    continue when v_level > v_left_out;
+    v_left_out := null;
+
+    v_above := v_level - 1;
+    v_node := p_nodes[v_place];
+    v_operator[v_level] := v_node ->> 'operator';
+    v_is_true[v_level] := v_node ->> 'value' = 'true';
+    v_children[v_level] := 0;
+    v_count := coalesce(v_hops[v_above], 0)
+      + case v_operator[v_above] when 'tuple' then 1 else 0 end;
+    v_hops[v_level] := v_count;
+    if v_above > 0 then
+      v_child := v_children[v_above] + 1;
+      v_children[v_above] := v_child;
+      if v_child = 1 then
+        v_is_base_true[v_above] := v_node ->> 'value' = 'true';
+      end if;
+      v_left_out := case
+        when v_count > p_max_depth then v_level
+        when v_operator[v_above] = 'exclusion'
+          and (v_child = 1) = (not v_is_true[v_above] and v_is_base_true[v_above])
+          then v_level
+        when v_operator[v_above] <> 'exclusion' and v_is_true[v_level] <> v_is_true[v_above]
+          then v_level
+      end;
+      continue when v_left_out = v_level;
+    end if;
+
+    v_at := v_hop[v_above];
+    v_kind := v_hop_kind[v_above];
+    if v_at is null and v_operator[v_above] = 'tuple' then
+      v_at := v_place;
+      v_kind := case v_operator[v_level - 2] when 'ttu' then 'ttu' else 'userset' end;
+    end if;
+    v_hop[v_level] := v_at;
+    v_hop_kind[v_level] := v_kind;
+    v_is_so := coalesce(v_is_conditional[v_above], false) or v_node ? 'condition';
+    v_is_conditional[v_level] := v_is_so;
+    v_is_so := coalesce(v_is_excluding[v_above] or v_is_true[v_level] and not v_is_true[v_above],
+      false);
+    v_is_excluding[v_level] := v_is_so;
+    v_count := coalesce(v_named[v_above], 0);
+    if v_node ? 'object' then
+      v_count := v_count + 1;
+      v_names[v_count] := concat(v_node ->> 'object', '#', v_node ->> 'relation');
+    end if;
+    v_named[v_level] := v_count;
+
+    if v_is_true[v_level] and coalesce(p_levels[v_place + 1], 0) <= v_level then
+      v_path.path_type := case
+        when v_is_excluding[v_level] then 'excluded'
+        when v_is_conditional[v_level] then 'condition'
+        else coalesce(v_kind, 'direct')
+      end;
+      v_path.path_chain := v_names[1 : v_count];
+      v_path.via_relation := substring(v_names[v_count] from '[^#]*$');
+      v_path.via_subject_type := split_part(p_nodes[v_at] ->> 'object', ':', 1);
+      v_path.via_subject_id := substr(p_nodes[v_at] ->> 'object',
+        strpos(p_nodes[v_at] ->> 'object', ':') + 1);
+      v_path.via_membership := p_nodes[v_at] ->> 'relation';
+      return next v_path;
+    end if;
+  end loop;
+end
 $$;
 
-comment on function authz._modelled_paths(jsonb, int) is
+comment on function authz._modelled_paths(jsonb[], int[], int) is
 'The paths in the tree of a model''s decision that end in a tuple: of those that grant, or for a
-denial of those that take away.';
+denial of those that take away. What is known of the nodes above one stands in arrays by level.';
 
 create or replace function authz.explain(
   p_subject_type text,
@@ -196,21 +246,39 @@ set jit = off
 set enable_seqscan = off
 as $$
 declare
-  v_explanation jsonb := authz.explain_json(p_subject_type, p_subject_id, p_permission,
-    p_resource_type, p_resource_id, p_namespace);
+  v_namespace text collate "C" := p_namespace;
+  v_subject_type text collate "C" := p_subject_type;
+  v_subject_id text collate "C" := authz._nfc(p_subject_id);
+  v_permission text collate "C" := p_permission;
+  v_resource_type text collate "C" := p_resource_type;
+  v_resource_id text collate "C" := authz._nfc(p_resource_id);
+  v_result record;
 begin
+  perform howdah.guard('authz', v_namespace);
+  perform authz._check_names(v_resource_type, v_resource_id, v_permission, v_subject_type,
+    v_subject_id);
   if p_max_depth is not null then
     perform authz._check_limit(p_max_depth, 2147483647);
   end if;
-  if v_explanation ->> 'surface' = 'dynamic' then
+
+  if not authz._answers_by_model(v_namespace, v_resource_type, v_permission) then
+    v_result := authz._dynamic_tree(v_namespace, v_subject_type, v_subject_id, null, v_permission,
+      v_resource_type, v_resource_id, null, 10000);
     return query
     select *
-    from authz._dynamic_paths(p_namespace, p_resource_type, p_permission, v_explanation -> 'tree',
+    from authz._dynamic_paths(v_namespace, v_resource_type, v_permission, v_result.tree,
       p_max_depth);
-  else
-    return query
-    select * from authz._modelled_paths(v_explanation -> 'tree', p_max_depth);
+    return;
   end if;
+
+  v_result := authz._evaluate_active(v_namespace, v_subject_type, v_subject_id, null,
+    v_permission, v_resource_type, v_resource_id, null, null, 10000);
+  if v_result.value = 'T' and v_result.nodes[1] ->> 'value' <> 'true' then
+    return next ('truncated', null, null, null, null, null)::authz.permission_path;
+    return;
+  end if;
+  return query
+  select * from authz._modelled_paths(v_result.nodes, v_result.levels, p_max_depth);
 end
 $$;
 
@@ -219,7 +287,8 @@ comment on function authz.explain(text, text, text, text, text, text, int) is
 
 path_type is direct (a tuple names the subject), group, hierarchy (a permission that implies it),
 resource (a container has it), and for models userset, ttu (over a parent), condition (a tuple with
-a condition that holds); excluded says for a denial what takes access away.
+a condition that holds); excluded says for a denial what takes access away, and truncated that there
+is access, but the way to it is not among the 10,000 nodes that a model''s decision is followed for.
 p_subject_type   type of the subject
 p_subject_id     its id
 p_permission     the permission
@@ -230,7 +299,8 @@ p_max_depth      only paths over at most so many groups, containers or usersets;
 Returns          path_type; via_relation, the relation of the tuple that grants; via_subject_type
                  and via_subject_id, the group, container or userset that has it, if it is not the
                  subject itself; via_membership, the subject''s relation to that; path_chain, the
-                 groups, permissions, containers or usersets on the way. No row means no access
+                 groups, permissions, containers or usersets on the way. No row means no access;
+                 the nearest rows, if all would show more than 10,000 tuples and containers
 Errors           those of check, and not_positive (22023)
 Example          select * from authz.explain(''user'', ''ann'', ''read'', ''repo'', ''api'');';
 
@@ -277,6 +347,9 @@ begin
 
     v_is_said := true;
     return next case
+      when v_path.path_type = 'truncated'
+        then format('TRUNCATED: %s has %s on %s by a way that is too long to show', v_subject,
+          p_permission, v_resource)
       when v_path.path_type = 'direct'
         then format('DIRECT: %s has %s on %s', v_subject, v_path.via_relation, v_resource)
       when v_path.path_type = 'group' and cardinality(v_path.path_chain) > 1
@@ -320,7 +393,8 @@ p_permission     the permission
 p_resource_type  type of the resource
 p_resource_id    its id
 p_namespace      the tenant
-Returns          lines that begin with DIRECT, GROUP, HIERARCHY, RESOURCE or USERSET and a colon, or
-                 one that begins with NO ACCESS, after which EXCLUDED says what takes access away
+Returns          lines that begin with DIRECT, GROUP, HIERARCHY, RESOURCE, USERSET or TRUNCATED and
+                 a colon, or one that begins with NO ACCESS, after which EXCLUDED says what takes
+                 access away
 Errors           those of check
 Example          select * from authz.explain_text(''user'', ''ann'', ''read'', ''repo'', ''api'');';

@@ -3,9 +3,12 @@
 -- A second evaluator, which shares nothing with compiled programs but the functions of conditions:
 -- it reads the stored model and follows its rules as they are written. It is slow and meant to be
 -- read. It walks with a stack of its own, so that depth costs no stack of the server's, and gives
--- up after 2,500 nodes (10,000 to find the reason of an error): the value of what it left out is
--- unknown. The program is asked only what would grant after a denial, and for the answer where the
--- tree is too large to give it.
+-- up after 2,500 nodes (10,000 to find the paths of explain, or the reason of an error): the value
+-- of what it left out is unknown. The program is asked only what would grant after a denial, and
+-- for the answer where the tree is too large to give it.
+--
+-- Until it is shown, a tree is the list of its nodes as one reads it from the top, each with its
+-- level: to wrap JSON anew at each level takes the square of its depth.
 --
 -- A node is { "operator", "value": "true" | "false" | "unknown" | "cycle", "children"?: [node] }.
 --
@@ -20,7 +23,8 @@
 --              and the userset or parent that it leads to as its only child
 --   dynamic    the root for dynamic types, with "implied_by"; its children are the resource and all
 --              that it is in: { "operator": "resource", "object", "via"?: [tuple], "children"?:
---              [tuple] }, where via is the chain of parents, and of a tuple that of memberships
+--              [tuple] }, where via is the chain of parents, and of a tuple that of memberships. A
+--              resource whose userset is asked about has a leaf self, with "object" and "relation"
 --
 -- What a context holds is not part of it.
 
@@ -296,7 +300,8 @@ create or replace function authz._evaluate(
   p_contextual authz.tuple[],
   p_most int,
   out value text,
-  out tree jsonb,
+  out nodes jsonb[],
+  out levels int[],
   out missing jsonb,
   out faults jsonb,
   out is_truncated boolean
@@ -311,31 +316,36 @@ declare
   v_operator text[];
   v_value text[];
   v_shown jsonb[];
-  v_tree text[];
   v_missing jsonb[];
   v_is_clean boolean[];
   v_first int[];
   v_last int[];
   v_level int[];
+  v_order int[] := '{}';
   v_stack int[] := '{}';
   v_top int := 0;
   v_count int := 0;
-  v_path text[] := '{}';
-  v_depth int := 0;
-  v_seen text[] := '{}';
-  v_seen_at int[] := '{}';
+  v_names text[];
+  v_slots int[] := array_fill(0, array[1024]);
+  v_slot int;
+  v_before int[];
   v_at int;
   v_same int;
-  v_name text;
+  v_name text collate "C";
   v_here jsonb;
   v_rule jsonb;
   v_kind text;
   v_relation text;
   v_add jsonb;
   v_values text;
-  v_children text;
   v_sets jsonb;
   v_are_clean boolean;
+  -- An array that its own assignment reads is copied whole, so what becomes of an element is put
+  -- together here.
+  v_depth int;
+  v_outcome text;
+  v_lacks jsonb;
+  v_view jsonb;
 begin
   is_truncated := false;
   faults := '[]';
@@ -350,6 +360,7 @@ begin
       if v_at is not null then
         v_last[v_at] := v_count + jsonb_array_length(v_add);
       end if;
+      v_depth := coalesce(v_level[v_at], 0) + 1;
       for v_i in 1 .. jsonb_array_length(v_add) loop
         v_count := v_count + 1;
         v_here := v_add -> (v_i - 1);
@@ -358,7 +369,7 @@ begin
         v_value[v_count] := v_here ->> 'value';
         v_shown[v_count] := coalesce(v_here -> 'shown', '{}');
         v_is_clean[v_count] := v_operator[v_count] <> 'truncated';
-        v_level[v_count] := 0;
+        v_level[v_count] := v_depth;
         v_first[v_count] := 1;
         v_last[v_count] := 0;
         v_stack[v_top + jsonb_array_length(v_add) - v_i + 1] := v_count;
@@ -371,6 +382,7 @@ begin
     v_at := v_stack[v_top];
     if v_at > 0 then
       v_stack[v_top] := -v_at;
+      v_order := v_order || v_at;
       v_first[v_at] := v_count + 1;
       v_last[v_at] := v_count;
       v_here := v_node[v_at];
@@ -380,12 +392,16 @@ begin
         v_name := concat(v_here ->> 'type', ':', v_here ->> 'id', '#', v_here ->> 'relation');
         v_shown[v_at] := jsonb_build_object('relation', v_here ->> 'relation',
           'object', concat(v_here ->> 'type', ':', v_here ->> 'id'));
-        v_same := v_seen_at[array_position(v_seen, v_name)];
+        v_slot := (hashtextextended(v_name, 0) & 1023)::int + 1;
+        v_same := v_slots[v_slot];
+        while v_names[v_same] <> v_name loop
+          v_same := v_before[v_same];
+        end loop;
         v_rule := v_types #> array[v_here ->> 'type', 'relations', v_here ->> 'relation'];
         if p_subject_relation is not null and v_name = v_subject then
           v_operator[v_at] := 'self';
           v_value[v_at] := 'T';
-        elsif v_name = any (v_path) then
+        elsif v_same > 0 and v_value[v_same] is null then
           v_operator[v_at] := 'cycle';
           v_value[v_at] := 'C';
           v_is_clean[v_at] := false;
@@ -396,21 +412,23 @@ begin
           v_operator[v_at] := 'depth';
           v_value[v_at] := 'U';
           v_is_clean[v_at] := false;
-        elsif v_same is not null
+        elsif v_is_clean[v_same]
           and (p_max_depth is null or v_here -> 'hops' <= v_node[v_same] -> 'hops')
         then
           v_operator[v_at] := 'seen';
-          v_value[v_at] := v_value[v_same];
-          v_missing[v_at] := v_missing[v_same];
+          v_outcome := v_value[v_same];
+          v_value[v_at] := v_outcome;
+          v_lacks := v_missing[v_same];
+          v_missing[v_at] := v_lacks;
         elsif v_count >= p_most then
           v_operator[v_at] := 'truncated';
           v_value[v_at] := 'U';
           v_is_clean[v_at] := false;
           is_truncated := true;
         else
-          v_depth := v_depth + 1;
-          v_level[v_at] := v_depth;
-          v_path[v_depth] := v_name;
+          v_names[v_at] := v_name;
+          v_before[v_at] := v_slots[v_slot];
+          v_slots[v_slot] := v_at;
         end if;
       end if;
 
@@ -428,8 +446,9 @@ begin
           if v_kind = 'tupleToUserset' then
             v_operator[v_at] := 'ttu';
             v_relation := v_rule #>> '{tupleToUserset,tupleset,relation}';
-            v_shown[v_at] := v_shown[v_at] || jsonb_build_object('tupleset', v_relation,
+            v_view := v_shown[v_at] || jsonb_build_object('tupleset', v_relation,
               'computed', v_rule #>> '{tupleToUserset,computedUserset,relation}');
+            v_shown[v_at] := v_view;
           end if;
           v_add := authz._evaluated_tuples(
             p_namespace, v_here ->> 'type', v_here ->> 'id', v_relation,
@@ -442,9 +461,16 @@ begin
           if v_add @> '[{"operator": "truncated"}]' then
             is_truncated := true;
           end if;
-          select faults || coalesce(jsonb_agg(t #> '{shown,condition}'), '[]') into faults
-          from jsonb_array_elements(v_add) t
-          where t ->> 'condition' = 'U';
+          if v_add @> '[{"condition": "U"}]' then
+            select jsonb_agg(distinct f) into faults
+            from (
+              select t #> '{shown,condition}' as f
+              from jsonb_array_elements(v_add) t
+              where t ->> 'condition' = 'U'
+              union all
+              select f from jsonb_array_elements(faults) f
+            ) found;
+          end if;
 
         when v_kind = 'computedUserset' then
           v_operator[v_at] := 'computed';
@@ -470,13 +496,13 @@ begin
       v_top := v_top - 1;
       v_here := v_node[v_at];
       select coalesce(string_agg(v_value[c], '' order by c), ''),
-        coalesce(bool_and(v_is_clean[c]), true), string_agg(v_tree[c], ', ' order by c),
-        coalesce(jsonb_agg(v_missing[c] order by c), '[]')
-      into v_values, v_are_clean, v_children, v_sets
+        coalesce(bool_and(v_is_clean[c]), true), coalesce(jsonb_agg(v_missing[c] order by c), '[]')
+      into v_values, v_are_clean, v_sets
       from generate_series(v_first[v_at], v_last[v_at]) c;
 
-      v_is_clean[v_at] := v_is_clean[v_at] and v_are_clean;
-      v_value[v_at] := coalesce(v_value[v_at], case
+      v_are_clean := v_are_clean and v_is_clean[v_at];
+      v_is_clean[v_at] := v_are_clean;
+      v_outcome := coalesce(v_value[v_at], case
         when v_operator[v_at] = 'exclusion' then case
           when left(v_values, 1) in ('F', 'C') or right(v_values, 1) = 'F' then left(v_values, 1)
           when right(v_values, 1) = 'T' then 'F'
@@ -486,9 +512,10 @@ begin
           substring('FCUT' from concat('[', v_values, v_here ->> 'condition', ']'))
         else substring('TUCF' from '[F' || v_values || ']')
       end);
+      v_value[v_at] := v_outcome;
 
-      v_missing[v_at] := coalesce(v_missing[v_at], case
-        when v_value[v_at] = 'T' then '[[]]'
+      v_lacks := coalesce(v_missing[v_at], case
+        when v_outcome = 'T' then '[[]]'
         when v_operator[v_at] in ('union', 'computed', 'ttu', 'direct') then authz._smallest((
           select coalesce(jsonb_agg(s), '[]')
           from jsonb_array_elements(v_sets) c, jsonb_array_elements(c) s
@@ -510,29 +537,19 @@ begin
         when v_operator[v_at] = 'exclusion' and right(v_values, 1) = 'F' then v_sets -> 0
         when v_operator[v_at] = 'tuple' and v_here ->> 'condition' = 'T' then v_sets -> 0
       end, '[]');
+      v_missing[v_at] := v_lacks;
 
-      v_tree[v_at] := concat(
-        left((v_shown[v_at] || jsonb_build_object('operator', v_operator[v_at],
-          'value', authz._value_name(v_value[v_at])))::text, -1),
-        ', "children": [' || v_children || ']', '}');
-      for v_i in v_first[v_at] .. v_last[v_at] loop
-        v_tree[v_i] := null;
-      end loop;
-
-      if v_level[v_at] > 0 then
-        if v_is_clean[v_at] then
-          v_seen := v_seen || v_path[v_depth];
-          v_seen_at := v_seen_at || v_at;
-        end if;
-        v_path[v_depth] := '';
-        v_depth := v_depth - 1;
-      end if;
+      v_view := v_shown[v_at] || jsonb_build_object('operator', v_operator[v_at],
+        'value', authz._value_name(v_outcome));
+      v_shown[v_at] := v_view;
     end if;
   end loop;
 
   value := v_value[1];
-  tree := v_tree[1]::jsonb;
   missing := v_missing[1];
+  select array_agg(v_shown[o.node] order by o.place), array_agg(v_level[o.node] order by o.place)
+  into nodes, levels
+  from unnest(v_order) with ordinality o (node, place);
 end
 $$;
 
@@ -542,7 +559,28 @@ comment on function authz._evaluate(
 'Evaluate a model''s rules as they are written: T, F, U (unknown) or C (false because of a cycle),
 the tree, up to five sets of tuples that might grant, and the conditions that are unknown. A node is
 taken from an earlier place in the tree if no cycle and no limit was met below it: then nothing of
-it depends on the way to it.';
+it depends on the way to it. Nodes are found again by the hashes of their names.';
+
+create or replace function authz._nested(p_nodes jsonb[], p_levels int[]) returns jsonb
+language sql
+immutable
+as $$
+  select string_agg(concat(
+      left(n.node::text, -1),
+      case
+        when n.next > n.level then ', "children": ['
+        else '}' || repeat(']}', n.level - coalesce(n.next, 1))
+      end,
+      case when n.next <= n.level then ', ' end
+    ), '' order by n.place)::jsonb
+  from (
+    select u.node, u.level, u.place, lead(u.level) over (order by u.place) as next
+    from unnest(p_nodes, p_levels) with ordinality u (node, level, place)
+  ) n
+$$;
+
+comment on function authz._nested(jsonb[], int[]) is
+'A tree of its nodes from the top, the first one of level 1, and their levels.';
 
 create or replace function authz._value_name(p_value text) returns text
 language sql
@@ -558,25 +596,206 @@ $$;
 
 comment on function authz._value_name(text) is 'A value of the evaluator as its readers see it.';
 
-create or replace function authz._via(p_nodes jsonb, p_key text) returns jsonb
+create or replace function authz._breadth_first(p_count int, p_from int[], p_to int[])
+returns table (at int, of int, depth int, node int, edge int)
 language plpgsql
 immutable
 as $$
 declare
-  v_node jsonb := p_nodes -> p_key;
-  v_via jsonb := '[]';
+  v_first int[] := array_fill(0, array[p_count]);
+  v_depth int[] := array_fill(null::int, array[p_count]);
+  v_queue int[] := '{1}';
+  v_from int;
 begin
-  while v_node ? 'tuple' loop
-    v_via := jsonb_build_array(v_node -> 'tuple') || v_via;
-    v_node := p_nodes -> (v_node ->> 'from');
+  for v_edge in reverse coalesce(cardinality(p_from), 0) .. 1 loop
+    v_first[p_from[v_edge]] := v_edge;
   end loop;
-  return v_via;
+
+  at := 1;
+  depth := 0;
+  node := 1;
+  v_depth[1] := 0;
+  return next;
+
+  for v_at in 1 .. p_count loop
+    of := v_at;
+    v_from := v_queue[v_at];
+    edge := v_first[v_from];
+    while p_from[edge] = v_from loop
+      node := p_to[edge];
+      if v_depth[node] is null then
+        at := at + 1;
+        depth := v_depth[v_from] + 1;
+        v_depth[node] := depth;
+        v_queue[at] := node;
+        return next;
+      end if;
+      edge := edge + 1;
+    end loop;
+  end loop;
 end
 $$;
 
-comment on function authz._via(jsonb, text) is
-'The tuples by which a node was reached, from the first one: each node knows its last tuple, and the
-node that this came from.';
+comment on function authz._breadth_first(int, int[], int[]) is
+'The nodes of a graph, those nearest to node 1 first, each with its depth, the edge by which it was
+reached, and the place in this list of the node that it was reached from. Edges are given by their
+ends, in the order of where they begin.';
+
+create or replace function authz._via(p_of int[], p_steps jsonb[], p_at bigint) returns jsonb
+language plpgsql
+immutable
+as $$
+declare
+  v_at int := p_at;
+  v_via jsonb[];
+begin
+  while v_at > 1 loop
+    v_via := array_prepend(p_steps[v_at], v_via);
+    v_at := p_of[v_at];
+  end loop;
+  return case when v_via is null then '{}' else jsonb_build_object('via', v_via) end;
+end
+$$;
+
+comment on function authz._via(int[], jsonb[], bigint) is
+'The steps by which a place is reached from the first one: each place has the last of them, and the
+place that this comes from.';
+
+create or replace function authz._containers(
+  p_namespace text,
+  p_resource_type text,
+  p_resource_id text,
+  p_contextual authz.tuple[]
+) returns table (at int, of int, depth int, type text, id text, step jsonb)
+language plpgsql
+stable
+as $$
+declare
+  -- The index of edges, which does not begin with the resource, could serve a literal.
+  v_parent text collate "C" := 'parent';
+begin
+  return query
+  with recursive walk as (
+    select p_resource_type collate "C" as type, p_resource_id collate "C" as id
+    union
+    select parent.*
+    from walk w
+    cross join lateral (
+      select t.subject_type, t.subject_id
+      from authz._live_x(p_namespace, p_contextual) t
+      where t.resource_type = w.type
+        and t.resource_id = w.id
+        and t.relation = v_parent
+      offset 0
+    ) parent
+  ),
+  container as materialized (
+    select w.type, w.id, row_number() over (
+      order by (w.type, w.id) <> (p_resource_type, p_resource_id), w.type, w.id)::int as node
+    from walk w
+  ),
+  parent as materialized (
+    select c.node, p.*
+    from container c
+    cross join lateral (
+      select t.subject_type, t.subject_id, authz._tuple_node(t) as step
+      from authz._live_x(p_namespace, p_contextual) t
+      where t.resource_type = c.type
+        and t.resource_id = c.id
+        and t.relation = v_parent
+      offset 0
+    ) p
+  ),
+  edge as materialized (
+    select p.node as from_node, c.node as to_node, p.step,
+      row_number() over (order by p.node, c.node, p.step) as edge
+    from parent p
+    join container c on (c.type, c.id) = (p.subject_type, p.subject_id)
+  )
+  select b.at, b.of, b.depth, c.type, c.id, e.step
+  from authz._breadth_first(
+    (select count(*)::int from container),
+    (select array_agg(e.from_node order by e.edge) from edge e),
+    (select array_agg(e.to_node order by e.edge) from edge e)
+  ) b
+  join container c on c.node = b.node
+  left join edge e on e.edge = b.edge;
+end
+$$;
+
+comment on function authz._containers(text, text, text, authz.tuple[]) is
+'A resource and all that it is in, nearest first, each with the parent tuple by which it was reached
+and the place of the one that it was reached from.';
+
+create or replace function authz._memberships(
+  p_namespace text,
+  p_subject_type text,
+  p_subject_id text,
+  p_subject_relation text,
+  p_contextual authz.tuple[]
+) returns table (at int, of int, depth int, type text, id text, relation text, step jsonb)
+language plpgsql
+stable
+as $$
+declare
+  v_asked authz.tuple[] := authz._asked(p_namespace, p_subject_type, p_subject_id,
+    p_subject_relation, p_contextual);
+  v_types text[] collate "C" := authz._types(p_namespace, 'subject', v_asked);
+begin
+  return query
+  with member as materialized (
+    select p_subject_type collate "C" as type, p_subject_id collate "C" as id,
+      p_subject_relation collate "C" as relation, 1 as node
+    union all
+    select g.type, g.id, g.relation,
+      1 + row_number() over (order by g.type, g.id, g.relation)::int
+    from authz._groups(p_namespace, p_subject_type,
+      case when p_subject_relation is null then p_subject_id else '' end, v_types, v_asked) g
+    where (g.type, g.id, g.relation)
+      is distinct from (p_subject_type, p_subject_id, p_subject_relation)
+  ),
+  named as materialized (
+    select m.node, n.*
+    from member m
+    cross join lateral (
+      select t.resource_type, t.resource_id, t.relation, authz._tuple_node(t) as step
+      from authz._live_x(p_namespace, p_contextual) t
+      where m.relation is null
+        and t.subject_type = m.type
+        and t.subject_id = m.id
+        and t.subject_relation is null
+        and t.resource_type = any (v_types)
+      union all
+      select t.resource_type, t.resource_id, t.relation, authz._tuple_node(t)
+      from authz._live_x(p_namespace, p_contextual) t
+      where m.relation is not null
+        and t.relation = 'member'
+        and t.subject_type = m.type
+        and t.subject_id = m.id
+        and (t.subject_relation is null or t.subject_relation = m.relation)
+      offset 0
+    ) n
+  ),
+  edge as materialized (
+    select n.node as from_node, m.node as to_node, n.step,
+      row_number() over (order by n.node, m.node, n.step) as edge
+    from named n
+    join member m on (m.type, m.id, m.relation) = (n.resource_type, n.resource_id, n.relation)
+  )
+  select b.at, b.of, b.depth, m.type, m.id, m.relation, e.step
+  from authz._breadth_first(
+    (select count(*)::int from member),
+    (select array_agg(e.from_node order by e.edge) from edge e),
+    (select array_agg(e.to_node order by e.edge) from edge e)
+  ) b
+  join member m on m.node = b.node
+  left join edge e on e.edge = b.edge;
+end
+$$;
+
+comment on function authz._memberships(text, text, text, text, authz.tuple[]) is
+'A subject, or a userset, and all groups that it is in, nearest first, each with the tuple by which
+it was reached and the place of the one that it was reached from.';
 
 create or replace function authz._dynamic_tree(
   p_namespace text,
@@ -587,208 +806,172 @@ create or replace function authz._dynamic_tree(
   p_resource_type text,
   p_resource_id text,
   p_contextual authz.tuple[],
+  p_most int,
   out tree jsonb,
-  out missing jsonb
+  out missing jsonb,
+  out is_truncated boolean
 )
 language plpgsql
 stable
 as $$
 declare
-  v_namespace text collate "C" := p_namespace;
-  v_permission text collate "C" := p_permission;
-  v_resource_type text collate "C" := p_resource_type;
-  v_resource_id text collate "C" := p_resource_id;
-  v_subject_type text collate "C" := p_subject_type;
-  v_subject_id text collate "C" := p_subject_id;
-  v_implied text[];
-  v_resources jsonb := '{}';
-  v_groups jsonb := '{}';
-  v_depth int := 0;
-  v_new jsonb;
+  v_implied text[] collate "C" :=
+    authz._implied_by(p_namespace, p_resource_type, p_permission);
+  v_types text[] collate "C";
+  v_ids text[] collate "C";
+  v_container_of int[];
+  v_container_depth int[];
+  v_container_step jsonb[];
+  v_member_types text[] collate "C";
+  v_member_ids text[] collate "C";
+  v_member_relations text[] collate "C";
+  v_member_of int[];
+  v_member_depth int[];
+  v_member_step jsonb[];
 begin
-  with recursive implied(permission) as (
-    select v_permission
-    union
-    select h.permission
-    from implied i
-    join authz.permission_hierarchy h on h.namespace in (v_namespace, 'global')
-      and h.resource_type = v_resource_type
-      and h.implies = i.permission
-  )
-  select array_agg(i.permission) into v_implied
-  from implied i;
+  select array_agg(c.type order by c.at), array_agg(c.id order by c.at),
+    array_agg(c.of order by c.at), array_agg(c.depth order by c.at),
+    array_agg(c.step order by c.at)
+  into v_types, v_ids, v_container_of, v_container_depth, v_container_step
+  from authz._containers(p_namespace, p_resource_type, p_resource_id, p_contextual) c;
+  select array_agg(m.type order by m.at), array_agg(m.id order by m.at),
+    array_agg(m.relation order by m.at), array_agg(m.of order by m.at),
+    array_agg(m.depth order by m.at), array_agg(m.step order by m.at)
+  into v_member_types, v_member_ids, v_member_relations, v_member_of, v_member_depth,
+    v_member_step
+  from authz._memberships(p_namespace, p_subject_type, p_subject_id, p_subject_relation,
+    p_contextual) m;
 
-  v_new := jsonb_build_object(concat(v_resource_type, ':', v_resource_id), jsonb_build_object(
-    'type', v_resource_type, 'id', v_resource_id));
-  while v_new is not null loop
-    v_resources := v_resources || v_new;
-    select jsonb_object_agg(concat(t.subject_type, ':', t.subject_id), jsonb_build_object(
-      'type', t.subject_type, 'id', t.subject_id, 'from', n.key,
-      'tuple', authz._tuple_node(row(t.*)::authz.tuples)))
-    into v_new
-    from jsonb_each(v_new) n
+  with container as materialized (
+    select *
+    from unnest(v_types, v_ids, v_container_depth) with ordinality c (type, id, depth, at)
+  ),
+  named as materialized (
+    select c.*, n.*
+    from container c
+    cross join unnest(v_implied) i (relation)
     cross join lateral (
-      select s.*
-      from authz.tuples s
-      where s.namespace = v_namespace
-        and s.resource_type = n.value ->> 'type'
-        and s.resource_id = n.value ->> 'id'
-        and s.relation = 'parent'
-      union all
-      select c.*
-      from unnest(p_contextual) c
-      where c.resource_type = n.value ->> 'type'
-        and c.resource_id = n.value ->> 'id'
-        and c.relation = 'parent'
-    ) t
-    where (t.expires_at is null or t.expires_at > howdah.now())
-      and t.condition_name is null
-      and not v_resources ? concat(t.subject_type, ':', t.subject_id);
-  end loop;
-
-  if p_subject_relation is null then
-    select jsonb_object_agg(concat(t.resource_type, ':', t.resource_id, '#', t.relation),
-      jsonb_build_object('type', t.resource_type, 'id', t.resource_id, 'relation', t.relation,
-        'depth', v_depth, 'tuple', authz._tuple_node(row(t.*)::authz.tuples)))
-    into v_new
+      select t.relation, t.subject_type, t.subject_id, t.subject_relation
+      from authz._live_x(p_namespace, p_contextual) t
+      where t.resource_type = c.type
+        and t.resource_id = c.id
+        and t.relation = i.relation
+      offset 0
+    ) n
+  ),
+  reached as materialized (
+    select distinct on (n.at, n.relation, n.subject_type, n.subject_id, n.subject_relation)
+      n.*, m.at as member_at, m.depth as member_depth
+    from named n
+    join unnest(v_member_types, v_member_ids, v_member_relations, v_member_depth)
+      with ordinality m (type, id, relation, depth, at)
+      on (m.type, m.id) = (n.subject_type, n.subject_id)
+      and (n.subject_relation is null or n.subject_relation = m.relation)
+    order by n.at, n.relation, n.subject_type, n.subject_id, n.subject_relation, m.at
+  ),
+  granting as materialized (
+    select c.at, c.depth, 1 as member_at, 0 as member_depth, '' as text,
+      jsonb_build_object('operator', 'self', 'object', concat(c.type, ':', c.id),
+        'relation', p_subject_relation) as node
+    from container c
+    where (c.type, c.id) = (p_subject_type, p_subject_id)
+      and p_subject_relation = any (v_implied)
+    union all
+    select r.at, r.depth, r.member_at, r.member_depth, granted.node ->> 'tuple', granted.node
+    from reached r
+    cross join lateral (
+      select authz._tuple_node(t) as node
+      from authz._live_x(p_namespace, p_contextual) t
+      where t.resource_type = r.type
+        and t.resource_id = r.id
+        and t.relation = r.relation
+        and t.subject_type = r.subject_type
+        and t.subject_id = r.subject_id
+        and t.subject_relation is not distinct from r.subject_relation
+      offset 0
+    ) granted
+  ),
+  priced as (
+    select g.*, 1 + g.member_depth + case
+        when row_number() over (partition by g.at order by g.text, g.node) = 1 then 1 + g.depth
+        else 0
+      end as size
+    from granting g
+  ),
+  shown as materialized (
+    select *
     from (
-      select s.*
-      from authz.tuples s
-      where s.namespace = v_namespace
-        and s.subject_type = v_subject_type
-        and s.subject_id = v_subject_id
-        and s.subject_relation is null
-      union all
-      select c.*
-      from unnest(p_contextual) c
-      where c.subject_type = v_subject_type
-        and c.subject_id = v_subject_id
-        and c.subject_relation is null
-    ) t
-    where (t.expires_at is null or t.expires_at > howdah.now())
-      and t.condition_name is null;
-  else
-    v_new := jsonb_build_object(
-      concat(v_subject_type, ':', v_subject_id, '#', p_subject_relation),
-      jsonb_build_object('type', v_subject_type, 'id', v_subject_id,
-        'relation', p_subject_relation, 'depth', v_depth));
-  end if;
-  while v_new is not null loop
-    v_groups := v_groups || v_new;
-    v_depth := v_depth + 1;
-    select jsonb_object_agg(concat(t.resource_type, ':', t.resource_id, '#member'),
-      jsonb_build_object('type', t.resource_type, 'id', t.resource_id, 'relation', 'member',
-        'depth', v_depth, 'from', n.key, 'tuple', authz._tuple_node(row(t.*)::authz.tuples)))
-    into v_new
-    from jsonb_each(v_new) n
-    cross join lateral (
-      select s.*
-      from authz.tuples s
-      where s.namespace = v_namespace
-        and s.subject_type = n.value ->> 'type'
-        and s.subject_id = n.value ->> 'id'
-        and s.relation = 'member'
-      union all
-      select c.*
-      from unnest(p_contextual) c
-      where c.subject_type = n.value ->> 'type'
-        and c.subject_id = n.value ->> 'id'
-        and c.relation = 'member'
-    ) t
-    where coalesce(t.subject_relation, n.value ->> 'relation') = n.value ->> 'relation'
-      and (t.expires_at is null or t.expires_at > howdah.now())
-      and t.condition_name is null
-      and not v_groups ? concat(t.resource_type, ':', t.resource_id, '#member');
-  end loop;
-
-  if p_subject_relation is null then
-    v_groups := v_groups || jsonb_build_object(concat(v_subject_type, ':', v_subject_id),
-      jsonb_build_object('type', v_subject_type, 'id', v_subject_id, 'depth', -1));
-  end if;
-  with granting as materialized (
-    select distinct on (r.key, t.id, authz._tuple_node(row(t.*)::authz.tuples)) r.key as object,
-      authz._tuple_node(row(t.*)::authz.tuples) || jsonb_build_object('value', 'true')
-        || case when g.value ? 'tuple' then jsonb_build_object('via', authz._via(v_groups, g.key))
-          else '{}' end as node
-    from jsonb_each(v_resources) r
-    cross join jsonb_each(v_groups) g
-    cross join lateral (
-      select s.*
-      from authz.tuples s
-      where s.namespace = v_namespace
-        and s.resource_type = r.value ->> 'type'
-        and s.resource_id = r.value ->> 'id'
-        and s.relation = any (v_implied)
-        and s.subject_type = g.value ->> 'type'
-        and s.subject_id = g.value ->> 'id'
-      union all
-      select c.*
-      from unnest(p_contextual) c
-      where c.resource_type = r.value ->> 'type'
-        and c.resource_id = r.value ->> 'id'
-        and c.relation = any (v_implied)
-        and c.subject_type = g.value ->> 'type'
-        and c.subject_id = g.value ->> 'id'
-    ) t
-    where (t.subject_relation is null or t.subject_relation = g.value ->> 'relation')
-      and (t.expires_at is null or t.expires_at > howdah.now())
-      and t.condition_name is null
-    order by r.key, t.id, authz._tuple_node(row(t.*)::authz.tuples),
-      (g.value -> 'depth')::int
+      select p.*, sum(p.size) over (order by p.at, p.text, p.node) - p.size as before
+      from priced p
+    ) p
+    where p.before < p_most
   ),
   resource as (
-    select authz._via(v_resources, r.key) as via, r.key as object, (
-      select jsonb_agg(g.node order by g.node ->> 'tuple')
-      from granting g
-      where g.object = r.key
-    ) as nodes
-    from jsonb_each(v_resources) r
+    select c.at, concat(c.type, ':', c.id) as object, s.grants,
+      (select coalesce(sum(s.size), 0) from shown s) - (1 + c.depth)
+        + sum(case when s.grants is null then 1 + c.depth else 0 end) over (order by c.at) as before
+    from container c
+    left join (
+      select s.at, jsonb_agg(s.node || '{"value": "true"}'
+        || authz._via(v_member_of, v_member_step, s.member_at) order by s.text, s.node) as grants
+      from shown s
+      group by s.at
+    ) s on s.at = c.at
+    where s.at is not null or c.at not in (select g.at from granting g)
   )
-  select jsonb_build_object('operator', 'dynamic',
-    'object', concat(v_resource_type, ':', v_resource_id), 'relation', v_permission,
-    'implied_by', to_jsonb(v_implied),
-    'value', bool_or(r.nodes is not null)::text,
-    'children', jsonb_agg(
-      jsonb_build_object('operator', 'resource', 'object', r.object,
-        'value', (r.nodes is not null)::text)
-      || case r.via when '[]' then '{}' else jsonb_build_object('via', r.via) end
-      || case when r.nodes is null then '{}' else jsonb_build_object('children', r.nodes) end
-      order by jsonb_array_length(r.via), r.object))
-  into tree
-  from resource r;
+  select
+    jsonb_build_object('operator', 'dynamic', 'object', concat(p_resource_type, ':', p_resource_id),
+      'relation', p_permission, 'implied_by', v_implied,
+      'value', (exists (select from granting))::text,
+      'children', jsonb_agg(
+        jsonb_build_object('operator', 'resource', 'object', r.object,
+          'value', (r.grants is not null)::text)
+        || authz._via(v_container_of, v_container_step, r.at)
+        || case when r.grants is null then '{}' else jsonb_build_object('children', r.grants) end
+        order by r.at)),
+    count(*) < cardinality(v_types)
+      or (select count(*) from shown) < (select count(*) from granting)
+  into tree, is_truncated
+  from resource r
+  where r.grants is not null or r.before < p_most;
 
   missing := '[]';
   if tree ->> 'value' = 'false' then
-    select jsonb_agg(jsonb_build_array(m.tuple) order by m.ord) into missing
+    select jsonb_agg(jsonb_build_array(m.tuple) order by m.at, m.tuple) into missing
     from (
-      select 1 as ord, authz._tuple_text(v_resource_type, v_resource_id, v_permission,
-        v_subject_type, v_subject_id, p_subject_relation) as tuple
+      select 0 as at, authz._tuple_text(p_resource_type, p_resource_id, p_permission,
+        p_subject_type, p_subject_id, p_subject_relation) as tuple
       union all
-      select 1 + row_number() over (), g.tuple
-      from (
-        select distinct authz._tuple_text(s.subject_type, s.subject_id,
-          coalesce(s.subject_relation, 'member'), v_subject_type, v_subject_id,
-          p_subject_relation) as tuple
-        from jsonb_each(v_resources) r
-        join authz.tuples s on s.namespace = v_namespace
-          and s.resource_type = r.value ->> 'type'
-          and s.resource_id = r.value ->> 'id'
-          and s.relation = any (v_implied)
-        where (s.subject_relation is not null or s.subject_type <> v_subject_type)
-          and (s.expires_at is null or s.expires_at > howdah.now())
-          and s.condition_name is null
+      (
+        select min(c.at), authz._tuple_text(named.subject_type, named.subject_id,
+          coalesce(named.subject_relation, 'member'), p_subject_type, p_subject_id,
+          p_subject_relation)
+        from unnest(v_types, v_ids) with ordinality c (type, id, at)
+        cross join unnest(v_implied) i (relation)
+        cross join lateral (
+          select t.subject_type, t.subject_id, t.subject_relation
+          from authz._live_x(p_namespace, p_contextual) t
+          where t.resource_type = c.type
+            and t.resource_id = c.id
+            and t.relation = i.relation
+            and (t.subject_relation is not null or t.subject_type <> p_subject_type)
+          limit 4
+        ) named
+        group by 2
+        order by 1, 2
         limit 4
-      ) g
+      )
     ) m;
   end if;
 end
 $$;
 
 comment on function authz._dynamic_tree(
-  text, text, text, text, text, text, text, authz.tuple[]
+  text, text, text, text, text, text, text, authz.tuple[], int
 ) is
-'The tree of the dynamic rule: the resource and all that it is in, level by level, with the tuples
-that grant, and for a denial the tuples that would.';
+'The tree of the dynamic rule: the resource and all that it is in, nearest first, with the tuples
+that grant, and for a denial the tuples that would. Where it has more nodes than p_most, what grants
+goes before what does not, and the first way is always whole.';
 
 create or replace function authz._explain(
   p_namespace text,
@@ -815,21 +998,17 @@ declare
 begin
   if not authz._answers_by_model(p_namespace, p_resource_type, p_permission) then
     v_result := authz._dynamic_tree(p_namespace, p_subject_type, p_subject_id, p_subject_relation,
-      p_permission, p_resource_type, p_resource_id, p_contextual);
+      p_permission, p_resource_type, p_resource_id, p_contextual, 2500);
     return v_answer || jsonb_build_object('surface', 'dynamic',
       'allowed', v_result.tree ->> 'value' = 'true',
-      'tree', v_result.tree, 'missing', v_result.missing);
+      'tree', v_result.tree, 'missing', v_result.missing)
+      || case when v_result.is_truncated then '{"truncated": true}'::jsonb else '{}' end;
   end if;
 
   v_result := authz._evaluate_active(p_namespace, p_subject_type, p_subject_id,
     p_subject_relation, p_permission, p_resource_type, p_resource_id, p_context, p_contextual,
     2500);
   v_allowed := case v_result.value when 'T' then true when 'U' then null else false end;
-  if v_result.is_truncated and v_allowed is null then
-    v_allowed := authz._check_by_name(authz._active_program(p_namespace), p_namespace,
-      p_subject_type, p_subject_id, p_subject_relation, p_permission, p_resource_type,
-      p_resource_id, p_context, p_contextual);
-  end if;
   if not v_allowed then
     for v_set in
       select s from jsonb_array_elements(v_result.missing) s
@@ -847,7 +1026,7 @@ begin
 
   return v_answer || jsonb_build_object('surface', 'modelled',
     'allowed', v_allowed,
-    'tree', v_result.tree, 'missing', v_missing)
+    'tree', authz._nested(v_result.nodes, v_result.levels), 'missing', v_missing)
     || case when v_result.is_truncated then '{"truncated": true}' else '{}'::jsonb end;
 end
 $$;
@@ -901,7 +1080,8 @@ create or replace function authz._evaluate_active(
   p_contextual authz.tuple[],
   p_most int default 10000,
   out value text,
-  out tree jsonb,
+  out nodes jsonb[],
+  out levels int[],
   out missing jsonb,
   out faults jsonb,
   out is_truncated boolean
@@ -912,8 +1092,8 @@ as $$
 declare
   v_active authz.active_models := authz._active_model(p_namespace);
 begin
-  select e.value, e.tree, e.missing, e.faults, e.is_truncated
-  into value, tree, missing, faults, is_truncated
+  select e.value, e.nodes, e.levels, e.missing, e.faults, e.is_truncated
+  into value, nodes, levels, missing, faults, is_truncated
   from authz.models m
   join authz.programs p on p.namespace = 'global' and p.hash = v_active.hash
   cross join lateral authz._evaluate(m.model, left(p.hash, 12), p.ir -> 'conditions',
@@ -921,13 +1101,24 @@ begin
     p_subject_relation, p_permission, p_resource_type, p_resource_id, p_context, p_contextual,
     p_most) e
   where m.namespace = v_active.namespace and m.id = v_active.model_id;
+
+  if is_truncated and value = 'U' then
+    value := case authz._check_by_name(left(v_active.hash, 12), p_namespace, p_subject_type,
+        p_subject_id, p_subject_relation, p_permission, p_resource_type, p_resource_id, p_context,
+        p_contextual)
+      when true then 'T'
+      when false then 'F'
+      else 'U'
+    end;
+  end if;
 end
 $$;
 
 comment on function authz._evaluate_active(
   text, text, text, text, text, text, text, jsonb, authz.tuple[], int
 ) is
-'_evaluate with the model that the namespace answers by.';
+'_evaluate with the model that the namespace answers by. Where the tree is too large to tell the
+value, it is the program''s.';
 
 create or replace function authz._unknown_reason(
   p_namespace text,
@@ -1045,6 +1236,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 set jit = off
+set enable_seqscan = off
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
@@ -1083,7 +1275,8 @@ p_namespace          the tenant
 p_subject_relation   ask about all who have this relation to the subject
 p_context            parameters of conditions, an object of at most 64 kB; it is not shown
 p_contextual_tuples  tuples that count for this call only, at most 100
-Returns              the answer and its tree; nodes beyond 2,500 are left out of it and are unknown
+Returns              the answer and its tree; nodes beyond 2,500 are left out of it, which makes
+                     those of a model unknown
 Errors               authz.identifier_null, id_null (22004), identifier_empty, id_empty (22026),
                      identifier_too_long, id_too_long (22001), identifier_format,
                      id_invalid_chars, id_whitespace, type_unknown, relation_unknown,
