@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { authzModule } from "../src/module.ts";
 import { useModel } from "./program.ts";
 import { refuses, rows, value, wipe } from "./sql.ts";
+import { tuple } from "./store.ts";
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -83,6 +84,86 @@ describe("check_batch", () => {
     expect(await ask(checks, { age: "x", limit: 1 })).toEqual([[null, "condition_invalid"], ...rest]);
     expect(await ask(checks, { age: 1, limit: 2 })).toEqual([[true, null], ...rest]);
     expect(await ask(checks, { age: 2, limit: 2 })).toEqual([[false, null], ...rest]);
+  });
+
+  test("says for each question whether the model knows its subject, and answers the others", async () => {
+    await useModel(db, documents);
+    await grant("document:1#owner@user:ann", "document:1#editor@group:g#member", "rbac_role:a#member@user:ann");
+    const checks = [
+      "document:1#viewer@user:ann",
+      "document:1#viewer@robot:r",
+      "document:1#viewer@robot:r#member",
+      "document:1#viewer@group:g#member",
+      "document:1#viewer@group:g#owner",
+      "document:1#reader@robot:r",
+      "rbac_role:a#member@robot:r",
+      "document:2#viewer@rbac_role:a#member",
+      ...Array.from({ length: 9 }, (_, i) => `document:${i}#editor@robot:r`),
+    ];
+    const codes: unknown[] = [];
+    for (const { subject, relation, resource } of checks.map((text) => tuple(text))) {
+      const one = value<boolean>(db, "select authz.check($1, $2, $3, $4, $5, 'acme', $6)", [
+        subject.type,
+        subject.id,
+        relation,
+        resource.type,
+        resource.id,
+        subject.relation ?? null,
+      ]);
+      codes.push(
+        await one.then(
+          (allowed) => [allowed, null],
+          ({ constraint }) => [null, constraint],
+        ),
+      );
+    }
+    expect(await ask(checks)).toEqual(codes);
+    expect(codes.slice(0, 9)).toEqual([
+      [true, null],
+      [null, "type_unknown"],
+      [null, "type_unknown"],
+      [true, null],
+      [null, "relation_unknown"],
+      [null, "type_unknown"],
+      [false, null],
+      [false, null],
+      [null, "type_unknown"],
+    ]);
+    await useModel(db, documents, { strict: false });
+    expect(await ask(["document:1#viewer@robot:r", "document:1#viewer@group:g#owner", "page:1#x@robot:r"])).toEqual(
+      [false, false, false].map((allowed) => [allowed, null]),
+    );
+  });
+
+  test("finds out why for twenty questions about a permission, and takes the others to be like the first", async () => {
+    await useModel(db, documents);
+    const ids = Array.from({ length: 500 }, (_, i) => `${1000 + i}`);
+    const recent = (id: string, context = {}) => ({
+      user: "user:ann",
+      relation: "viewer",
+      object: `document:${id}`,
+      condition: { name: "recent", context },
+    });
+    await grant(...ids.map((id) => recent(id)), recent("0", { age: "x" }), recent("9", { age: "x", limit: 1 }));
+    const client = await db.client();
+    await client.query("set track_functions = 'all'; begin");
+    const checks = ["9", ...ids, "0", "0"].map((id) => `document:${id}#viewer@user:ann`);
+    const answers = await rows<{ error_code: string; asked: number }>(
+      client,
+      "select error_code, count(*)::int as asked from authz.check_batch($1, 'acme') group by 1 order by 1",
+      [JSON.stringify(checks)],
+    );
+    const explained = await value<number>(
+      client,
+      "select calls::int from pg_stat_xact_user_functions where schemaname = 'authz' and funcname = '_unknown_reason'",
+    );
+    await client.query("commit");
+    expect(explained).toBe(20);
+    expect(answers).toEqual([{ error_code: "condition_context_missing", asked: 503 }]);
+    expect(await ask(["document:9#viewer@user:ann", ...checks.slice(1, 20)])).toEqual([
+      [null, "condition_invalid"],
+      ...Array(19).fill([null, "condition_context_missing"]),
+    ]);
   });
 
   test("says that a question goes too deep", async () => {

@@ -438,9 +438,9 @@ declare
   v_program text;
   v_asked authz.tuple[];
   v_group record;
-  v_refusal text;
   v_allowed text[] collate "C";
   v_unknown text[] collate "C";
+  v_open int[] := '{}';
 begin
   perform howdah.guard('authz', v_namespace);
   perform authz._check_context('context', p_context);
@@ -451,15 +451,26 @@ begin
   v_program := authz._active_program(v_namespace);
 
   for v_group in
-    select a.subject_type, a.subject_id, a.subject_relation, a.relation, a.resource_type,
+    with form as materialized (
+      select d.*, authz._question_refusal(v_program, d.subject_type, d.subject_relation, d.relation,
+        d.resource_type) as refusal
+      from (
+        select distinct a.subject_type, a.subject_relation, a.relation, a.resource_type
+        from unnest(v_asked) a
+      ) d
+    )
+    select a.subject_type, a.subject_id, a.subject_relation, a.relation, a.resource_type, f.refusal,
       array_agg(a.resource_id) as ids, array_agg(a.ordinality::int) as ords
     from unnest(v_asked) with ordinality a
-    group by a.subject_type, a.subject_id, a.subject_relation, a.relation, a.resource_type
+    join form f on f.subject_type = a.subject_type
+      and f.subject_relation is not distinct from a.subject_relation
+      and f.relation = a.relation
+      and f.resource_type = a.resource_type
+    group by a.subject_type, a.subject_id, a.subject_relation, a.relation, a.resource_type,
+      f.refusal
   loop
-    v_refusal := authz._refusal(v_program, v_group.resource_type, v_group.relation, '', '', null,
-      null);
-    if v_refusal in ('type_unknown', 'relation_unknown') then
-      return query select o, null::boolean, v_refusal from unnest(v_group.ords) o;
+    if v_group.refusal is not null then
+      return query select o, null::boolean, v_group.refusal from unnest(v_group.ords) o;
       continue;
     end if;
 
@@ -469,16 +480,21 @@ begin
     from authz._filter(v_namespace, v_group.subject_type, v_group.subject_id,
       v_group.subject_relation, v_group.relation, v_group.resource_type, v_group.ids, p_context) f;
     return query
-    select a.ord,
-      case when not a.is_unknown then a.id in (select i from unnest(v_allowed) i) end,
-      case when a.is_unknown then (authz._unknown_reason(v_namespace, v_group.subject_type,
-        v_group.subject_id, v_group.subject_relation, v_group.relation, v_group.resource_type,
-        a.id, p_context)).code end
-    from (
-      select o.ord, o.id, o.id in (select i from unnest(v_unknown) i) as is_unknown
+    select o.ord, o.id in (select i from unnest(v_allowed) i), null::text
+    from unnest(v_group.ords, v_group.ids) o (ord, id)
+    where o.id not in (select i from unnest(v_unknown) i);
+    v_open := v_open || array(
+      select o.ord
       from unnest(v_group.ords, v_group.ids) o (ord, id)
-    ) a;
+      where o.id in (select i from unnest(v_unknown) i)
+    );
   end loop;
+
+  if v_open <> '{}' then
+    return query
+    select r.ord, null::boolean, r.code
+    from authz._unknown_reasons(v_namespace, v_asked, v_open, p_context) r;
+  end if;
 end
 $$;
 
@@ -492,7 +508,89 @@ p_namespace  the tenant
 p_context    parameters of conditions, for all questions
 Returns      one row for each question, in any order: ord, its place counted from 1, and allowed; if
              that is null, error_code says why there is no answer: type_unknown, relation_unknown,
-             condition_context_missing, condition_invalid or resolution_too_complex
+             condition_context_missing, condition_invalid or resolution_too_complex. The last three
+             are found out for 20 questions about each permission and type; if more of them have no
+             answer, the others bear the code of the first one
 Errors       authz.array_element_invalid, batch_too_large, condition_invalid (22023),
              tenant_mismatch (42501)
 Example      select * from authz.check_batch(''["doc:1#read@user:ann"]'', ''acme'') order by ord;';
+
+create or replace function authz._question_refusal(
+  p_program text,
+  p_subject_type text,
+  p_subject_relation text,
+  p_relation text,
+  p_resource_type text
+) returns text
+language plpgsql
+stable
+as $$
+declare
+  v_resource text := authz._refusal(p_program, p_resource_type, p_relation, '', '', null, null);
+  v_subject text;
+begin
+  if v_resource is null then
+    return null;
+  end if;
+
+  if authz._refusal(p_program, '', '', '', '', null, null) = 'type_unknown' then
+    v_subject := authz._refusal(p_program, p_subject_type, coalesce(p_subject_relation, ''), '', '',
+      null, null);
+    if v_subject = 'type_unknown'
+      or (v_subject = 'relation_unknown' and p_subject_relation is not null)
+    then
+      return v_subject;
+    end if;
+  end if;
+  return nullif(v_resource, 'tuple_invalid');
+end
+$$;
+
+comment on function authz._question_refusal(text, text, text, text, text) is
+'The code with which a program refuses questions of a form; null if it answers them, or if the
+dynamic rule does. No program lets a tuple without a subject be written, so it refuses one of every
+type that is its own; and only strict ones, which want to know their subjects too, refuse a type
+without a name.';
+
+create or replace function authz._unknown_reasons(
+  p_namespace text,
+  p_asked authz.tuple[],
+  p_open int[],
+  p_context jsonb
+) returns table (ord int, code text)
+language plpgsql
+stable
+as $$
+begin
+  return query
+  with open as materialized (
+    select a.ordinality::int as ord, a.subject_type, a.subject_id, a.subject_relation, a.relation,
+      a.resource_type, a.resource_id,
+      dense_rank() over (
+        partition by a.relation, a.resource_type
+        order by a.subject_type, a.subject_id, a.subject_relation, a.resource_id
+      ) as place
+    from unnest(p_asked) with ordinality a
+    where a.ordinality in (select o from unnest(p_open) o)
+  ),
+  explained as materialized (
+    select o.relation, o.resource_type, o.place, r.code
+    from (
+      select distinct on (o.relation, o.resource_type, o.place) o.*
+      from open o
+      where o.place <= 20
+    ) o
+    cross join lateral authz._unknown_reason(p_namespace, o.subject_type, o.subject_id,
+      o.subject_relation, o.relation, o.resource_type, o.resource_id, p_context) r
+  )
+  select o.ord, e.code
+  from open o
+  join explained e on e.relation = o.relation
+    and e.resource_type = o.resource_type
+    and e.place = case when o.place <= 20 then o.place else 1 end;
+end
+$$;
+
+comment on function authz._unknown_reasons(text, authz.tuple[], int[], jsonb) is
+'Why those of many questions that have no answer have none. To explain one costs more than to ask
+it, so of each permission and type no more than 20 are explained.';
