@@ -273,7 +273,14 @@ condition at_work(ip: ipaddress) {
     expect(await authz.permissionsOn(ann, "document:1")).toEqual(
       expect.arrayContaining(["can_read", "owner", "viewer"]),
     );
-    expect(await authz.expand("document:1", "viewer")).toMatchObject({});
+    expect(await authz.expand("document:1", "viewer")).toMatchObject({
+      tree: {
+        root: {
+          name: "document:1#viewer",
+          union: { nodes: [{}, { leaf: { computed: { userset: "document:1#owner" } } }] },
+        },
+      },
+    });
     const next = dsl.replace(" but not blocked", "");
     expect(await authz.model.diff(next)).toMatchObject([{ what: "document#can_read", after: "viewer" }]);
     const second = await authz.model.write(next, { activate: true });

@@ -50,23 +50,29 @@ const calls: [string, number][] = [
   ["list_audit_events('t1', '{}', 10)", 200],
 ];
 
-describe.each(["with 100,000 tuples", "with a table that was empty when its statistics were taken"])("%s", (state) => {
-  beforeAll(async () => {
-    if (state.includes("100,000")) await db.query(fill);
-    else await db.query("truncate authz.tuples, authz.audit_events; analyze");
-    client = await db.client();
-  });
+describe.each(["with 100,000 tuples", "with as many in a table that was empty when its statistics were taken"])(
+  "%s",
+  (state) => {
+    beforeAll(async () => {
+      if (state.includes("empty")) {
+        await db.query("truncate authz.tuples, authz.audit_events");
+        await db.query("vacuum analyze authz.tuples, authz.audit_events");
+      }
+      await db.query(state.includes("empty") ? fill.replace(/analyze$/, "") : fill);
+      client = await db.client();
+    });
 
-  test.each(calls)("%s reads no table from end to end, and few pages", async (call, pages) => {
-    const plans = await plansOf(client, `select authz.${call}`);
-    const scans = plans.flatMap(({ nodes }) =>
-      nodes.filter(
-        (node) => node["Relation Name"] === (call.startsWith("list_audit") ? "audit_events_default" : "tuples"),
-      ),
-    );
-    expect(scans.length).toBeGreaterThan(0);
-    expect(scans.filter((node) => node["Node Type"] === "Seq Scan")).toEqual([]);
-    const read = scans.filter((node) => node["Node Type"] !== "ModifyTable").map(pagesOf);
-    expect(Math.max(0, ...read)).toBeLessThan(pages);
-  });
-});
+    test.each(calls)("%s reads no table from end to end, and few pages", async (call, pages) => {
+      const plans = await plansOf(client, `select authz.${call}`);
+      const scans = plans.flatMap(({ nodes }) =>
+        nodes.filter(
+          (node) => node["Relation Name"] === (call.startsWith("list_audit") ? "audit_events_default" : "tuples"),
+        ),
+      );
+      expect(scans.length).toBeGreaterThan(0);
+      expect(scans.filter((node) => node["Node Type"] === "Seq Scan")).toEqual([]);
+      const read = scans.filter((node) => node["Node Type"] !== "ModifyTable").map(pagesOf);
+      expect(Math.max(0, ...read)).toBeLessThan(pages);
+    });
+  },
+);
