@@ -216,6 +216,36 @@ describe("Models", () => {
   });
 });
 
+test("names that mean something to SQL, or look alike, are names like others", async () => {
+  const words = ["select", "order", "p_context", "v_relations", "namespace", "a-b", "a_b", "ab", "x".repeat(50)];
+  // A condition's name has no hyphen.
+  const conditionOf = (word: string): string => word.replace("-", "_");
+  await useModel(
+    db,
+    `
+type user
+type table
+  relations
+    define end: [user, table#end]
+${words.map((word) => `    define ${word}: [user with ${conditionOf(word)}] or end`).join("\n")}
+${[...new Set(words.map(conditionOf))].map((name) => `condition ${name}(p_stored: int, v_context: int) {\n  p_stored < v_context\n}`).join("\n")}`,
+  );
+  for (const word of words) {
+    const values = [word, conditionOf(word)];
+    const sql = "select authz.write_tuple('table', $1, $1, 'user', 'ann', null, 'acme', null, $2, '{\"p_stored\": 1}')";
+    await db.query(sql, values);
+  }
+  for (const word of words) {
+    for (const id of words) {
+      const allowed = "select authz.check('user', 'ann', $1, 'table', $2, 'acme', null, '{\"v_context\": 2}')";
+      expect([word, id, await value(db, allowed, [word, id])]).toEqual([word, id, word === id]);
+    }
+    const listed =
+      "select array(select authz.list_objects('user', 'ann', 'table', $1, 'acme', null, '{\"v_context\": 2}'))";
+    expect(await value(db, listed, [word])).toEqual([word]);
+  }
+});
+
 test("one decision holds for a whole transaction: what ends while it runs has not ended for it", async () => {
   await db.query("select authz.write('folder', '1', 'read', 'user', 'bob', 'acme')");
   const client = await db.client();
