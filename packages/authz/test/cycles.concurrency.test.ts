@@ -168,6 +168,27 @@ describe.each(["member", "parent"] as const)("%s:", (kind) => {
   });
 });
 
+test("batches of both kinds of edges, with other tuples and deletes, wait for each other in no circle", async () => {
+  const tuples = ["a", "b", "c", "d", "e", "f"].flatMap((node, i) => [
+    `team:${node}#member@team:x${i}`,
+    `folder:${node}#parent@folder:x${i}`,
+    `doc:${node}#read@user:ann`,
+    `team:${node}#member@user:ann`,
+  ]);
+  const results = await race(db, 6, async (client, k) => {
+    for (let round = 0; round < 10; round++) {
+      const turned = [...tuples.slice((k * 5 + round) % 24), ...tuples.slice(0, (k * 5 + round) % 24)];
+      const [writes, deletes] =
+        round % 2 ? [turned.slice(0, 16), turned.slice(16)] : [turned.slice(8).reverse(), turned.slice(0, 8)];
+      await client.query("select authz.write_tuples($1, $2, 'acme')", [
+        JSON.stringify(writes),
+        JSON.stringify(deletes),
+      ]);
+    }
+  });
+  expect(results.filter(({ status }) => status === "rejected")).toEqual([]);
+});
+
 test("a role that a group holds while it becomes a member of the group is refused to one of both", async () => {
   await db.query("select authz.create_role('editor', p_namespace => 'acme')");
   const halves = [
