@@ -1,0 +1,38 @@
+// Batches at once: whichever tuples they share, they wait for each other in one direction only.
+import { type TestDatabase, testDatabase } from "@howdah/testing";
+import type pg from "pg";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { authzModule } from "../src/module.ts";
+import { rows, value, wipe } from "./sql.ts";
+
+let db: TestDatabase;
+beforeAll(async () => {
+  db = await testDatabase({ modules: [authzModule] });
+});
+beforeEach(() => wipe(db));
+afterAll(() => db.close());
+
+const doc = (id: string): string => `doc:${id}#read@user:ann`;
+const write = (client: TestDatabase | pg.Client, writes: string[], deletes: string[]): Promise<unknown> =>
+  rows(client as TestDatabase, "select * from authz.write_tuples($1, $2, 'acme')", [
+    JSON.stringify(writes.map(doc)),
+    JSON.stringify(deletes.map(doc)),
+  ]);
+/** Waits until a connection waits for another one. */
+async function waits(client: pg.Client): Promise<void> {
+  const { processID } = client as unknown as { processID: number };
+  await expect.poll(() => value<boolean>(db, "select cardinality(pg_blocking_pids($1)) > 0", [processID])).toBe(true);
+}
+
+test("a batch that writes what another one deletes, and deletes what that one writes, waits for it", async () => {
+  await write(db, ["a", "z"], []);
+  const [holding, first, second] = (await db.clients(3)) as [pg.Client, pg.Client, pg.Client];
+  await holding.query("begin; select from authz.tuples where resource_id = 'a' for update");
+  const one = write(first, ["z"], ["a"]);
+  await waits(first);
+  const two = write(second, ["a"], ["z"]);
+  await waits(second);
+  await holding.query("commit");
+  expect(await Promise.allSettled([one, two])).toMatchObject([{ status: "fulfilled" }, { status: "fulfilled" }]);
+  expect(await rows(db, "select resource_id from authz.tuples")).toEqual([{ resource_id: "a" }]);
+});
