@@ -2,6 +2,11 @@
 --
 -- The tree is OpenFGA's. One level shows usersets by name; further levels are not nested but stand
 -- beside the tree by their names, each once, so that circles and diamonds of groups end.
+--
+-- Names show ids as they were written, so each node comes with the usersets that it names: a user's
+-- id may read like one. The name of a userset itself is read back, since no type has a colon and no
+-- relation a #. Nodes are gathered in arrays: jsonb_agg and jsonb_object_agg take the square of the
+-- time for values that hold long arrays.
 
 create or replace function authz.expand(
   p_resource_type text,
@@ -25,9 +30,9 @@ declare
   v_permission text collate "C" := p_permission;
   v_types jsonb;
   v_root jsonb;
-  v_usersets jsonb := '{}';
+  v_names text[] := '{}';
+  v_nodes jsonb[] := '{}';
   v_new text[];
-  v_level jsonb;
   v_depth int := 1;
   v_is_truncated boolean;
 begin
@@ -41,30 +46,34 @@ begin
 
   perform authz._answers_by_model(v_namespace, v_resource_type, v_permission);
   v_types := authz._active_types(v_namespace);
-  v_root := authz._expanded(v_namespace, v_types, v_resource_type, v_resource_id, v_permission);
-  v_new := authz._usersets_of(v_root);
+  select e.node, array(select distinct u from unnest(e.usersets) u) into v_root, v_new
+  from authz._expanded(v_namespace, v_types, v_resource_type, v_resource_id, v_permission) e;
   while cardinality(v_new) > 0 and (p_depth = 0 or v_depth < p_depth) loop
-    v_is_truncated := (select count(*) from jsonb_object_keys(v_usersets)) + cardinality(v_new)
-      > 10000;
+    v_is_truncated := cardinality(v_names) + cardinality(v_new) > 10000;
     exit when v_is_truncated;
-    select jsonb_object_agg(n.name, authz._expanded(v_namespace, v_types, n.part[1], n.part[2],
-      n.part[3])) into v_level
-    from (
-      select u.name, regexp_match(u.name, '^([^:]*):(.*)#([^#]*)$') as part
-      from unnest(v_new) u (name)
-    ) n;
-    v_usersets := v_usersets || v_level;
+    with level as materialized (
+      select n.name, e.node, e.usersets
+      from unnest(v_new) n (name)
+      cross join lateral regexp_match(n.name, '^([^:]*):(.*)#([^#]*)$') part
+      cross join lateral authz._expanded(v_namespace, v_types, part[1], part[2], part[3]) e
+    )
+    select v_names || array(select l.name from level l),
+      v_nodes || array(select l.node from level l),
+      array(select distinct u from level l, unnest(l.usersets) u)
+    into v_names, v_nodes, v_new;
     v_new := array(
-      select distinct u
-      from jsonb_each(v_level) l, unnest(authz._usersets_of(l.value)) u
-      where not v_usersets ? u and u <> v_root ->> 'name'
+      select u
+      from unnest(v_new) u
+      where u <> v_root ->> 'name' and u not in (select n from unnest(v_names) n)
     );
     v_depth := v_depth + 1;
   end loop;
 
   return jsonb_build_object('tree', jsonb_build_object('root', v_root))
-    || case v_usersets when '{}' then '{}'::jsonb
-      else jsonb_build_object('usersets', v_usersets) end
+    || case v_names when '{}' then '{}'::jsonb
+      else jsonb_build_object('usersets', (
+        select json_object_agg(u.name, u.node)::jsonb from unnest(v_names, v_nodes) u (name, node)
+      )) end
     || case when v_is_truncated then '{"truncated": true}'::jsonb else '{}' end;
 end
 $$;
@@ -105,28 +114,15 @@ $$;
 comment on function authz._active_types(text) is
 'The types of the active model by name, null if there is none.';
 
-create or replace function authz._usersets_of(p_node jsonb) returns text[]
-language sql
-immutable
-as $$
-  select coalesce(array_agg(distinct u #>> '{}'), '{}')
-  from (
-    select jsonb_path_query(p_node, 'strict $.**.users.users[*]') as u
-    union all
-    select jsonb_path_query(p_node, 'strict $.**.userset')
-  ) found
-  where u #>> '{}' ~ '#[a-z][a-z0-9_-]*$'
-$$;
-
-comment on function authz._usersets_of(jsonb) is 'The usersets that a node of an expansion names.';
-
 create or replace function authz._expanded(
   p_namespace text,
   p_types jsonb,
   p_type text,
   p_id text,
-  p_relation text
-) returns jsonb
+  p_relation text,
+  out node jsonb,
+  out usersets text[]
+)
 language plpgsql
 stable
 as $$
@@ -134,63 +130,70 @@ declare
   v_rule jsonb := p_types #> array[p_type, 'relations', p_relation];
 begin
   if p_types ? p_type and p_type not in ('rbac_role', 'rbac_permission') then
-    return authz._expanded_rule(p_namespace, p_types, p_type, p_id, p_relation,
-      coalesce(v_rule, '{"this": {}}'));
+    select e.node, e.usersets into node, usersets
+    from authz._expanded_rule(p_namespace, p_types, p_type, p_id, p_relation,
+      coalesce(v_rule, '{"this": {}}')) e;
+  else
+    select e.node, e.usersets into node, usersets
+    from authz._expanded_dynamic(p_namespace, p_type, p_id, p_relation) e;
   end if;
-  return authz._expanded_dynamic(p_namespace, p_type, p_id, p_relation);
 end
 $$;
 
 comment on function authz._expanded(text, jsonb, text, text, text) is
-'One level of the expansion of a userset.';
+'One level of the expansion of a userset, and the names of the usersets in it.';
 
 create or replace function authz._expanded_users(
   p_namespace text,
   p_types jsonb,
   p_type text,
   p_id text,
-  p_relation text
-) returns jsonb
+  p_relation text,
+  out users jsonb,
+  out usersets text[]
+)
 language plpgsql
 stable
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
   v_type text collate "C" := p_type;
-  v_id text collate "C" := p_id;
+  v_id text collate "C" := authz._nfc(p_id);
   v_relation text collate "C" := p_relation;
   v_restrictions jsonb := p_types #> array[p_type, 'metadata', 'relations', p_relation,
     'directly_related_user_types'];
 begin
-  return (
-    select coalesce(jsonb_agg(u.name order by u.name collate "C"), '[]')
-    from (
-      select concat(t.subject_type, ':', coalesce(t.subject_id_raw, t.subject_id),
+  select coalesce(to_jsonb(array_agg(u.name order by u.name collate "C")), '[]'),
+    coalesce(array_agg(u.name) filter (where u.is_userset), '{}')
+  into users, usersets
+  from (
+    select t.subject_relation is not null as is_userset,
+      concat(t.subject_type, ':', coalesce(t.subject_id_raw, t.subject_id),
         '#' || t.subject_relation) as name
-      from authz.tuples t
-      where t.namespace = v_namespace
-        and t.resource_type = v_type
-        and t.resource_id = v_id
-        and t.relation = v_relation
-        and (t.expires_at is null or t.expires_at > howdah.now())
-        and case
-          when v_restrictions is null then t.condition_name is null
-          else exists (
-            select 1
-            from jsonb_array_elements(v_restrictions) r
-            where r ->> 'type' = t.subject_type
-              and nullif(r ->> 'relation', '') is not distinct from t.subject_relation
-              and r ? 'wildcard' = (t.subject_id = '*')
-              and nullif(r ->> 'condition', '') is not distinct from t.condition_name
-          )
-        end
-    ) u
-  );
+    from authz.tuples t
+    where t.namespace = v_namespace
+      and t.resource_type = v_type
+      and t.resource_id = v_id
+      and t.relation = v_relation
+      and (t.expires_at is null or t.expires_at > howdah.now())
+      and case
+        when v_restrictions is null then t.condition_name is null
+        else exists (
+          select 1
+          from jsonb_array_elements(v_restrictions) r
+          where r ->> 'type' = t.subject_type
+            and nullif(r ->> 'relation', '') is not distinct from t.subject_relation
+            and r ? 'wildcard' = (t.subject_id = '*')
+            and nullif(r ->> 'condition', '') is not distinct from t.condition_name
+        )
+      end
+  ) u;
 end
 $$;
 
 comment on function authz._expanded_users(text, jsonb, text, text, text) is
-'The subjects that tuples of a relation name, without those that the model ignores.';
+'The subjects that tuples of a relation name, without those that the model ignores, and which of
+them are usersets.';
 
 create or replace function authz._expanded_rule(
   p_namespace text,
@@ -198,103 +201,129 @@ create or replace function authz._expanded_rule(
   p_type text,
   p_id text,
   p_relation text,
-  p_rule jsonb
-) returns jsonb
+  p_rule jsonb,
+  out node jsonb,
+  out usersets text[]
+)
 language plpgsql
 stable
 as $$
 declare
-  v_name text := concat(p_type, ':', p_id, '#', p_relation);
   v_kind text := (select k from jsonb_object_keys(p_rule) k limit 1);
   v_part jsonb := p_rule -> v_kind;
+  v_object text := concat(p_type, ':', p_id);
 begin
-  return jsonb_build_object('name', v_name) || case v_kind
-    when 'this' then
-      jsonb_build_object('leaf', jsonb_build_object('users', jsonb_build_object('users',
-        authz._expanded_users(p_namespace, p_types, p_type, p_id, p_relation))))
-    when 'computedUserset' then
-      jsonb_build_object('leaf', jsonb_build_object('computed', jsonb_build_object('userset',
-        concat(p_type, ':', p_id, '#', v_part ->> 'relation'))))
-    when 'tupleToUserset' then
-      jsonb_build_object('leaf', jsonb_build_object('tupleToUserset', jsonb_build_object(
-        'tupleset', concat(p_type, ':', p_id, '#', v_part #>> '{tupleset,relation}'),
-        'computed', (
-          select coalesce(jsonb_agg(jsonb_build_object('userset',
-            concat(u.name, '#', v_part #>> '{computedUserset,relation}')) order by u.ord), '[]')
-          from jsonb_array_elements_text(authz._expanded_users(p_namespace, p_types, p_type, p_id,
-            v_part #>> '{tupleset,relation}')) with ordinality u (name, ord)
-          where p_types #> array[split_part(u.name, ':', 1), 'relations',
-            v_part #>> '{computedUserset,relation}'] is not null
-        ))))
-    when 'difference' then
-      jsonb_build_object('difference', jsonb_build_object(
-        'base', authz._expanded_rule(p_namespace, p_types, p_type, p_id, p_relation,
-          v_part -> 'base'),
-        'subtract', authz._expanded_rule(p_namespace, p_types, p_type, p_id, p_relation,
-          v_part -> 'subtract')))
-    else
-      jsonb_build_object(v_kind, jsonb_build_object('nodes', (
-        select jsonb_agg(authz._expanded_rule(p_namespace, p_types, p_type, p_id, p_relation,
-          c.rule) order by c.ord)
-        from jsonb_array_elements(v_part -> 'child') with ordinality c (rule, ord)
-      )))
-  end;
+  if v_kind = 'this' then
+    select jsonb_build_object('leaf', jsonb_build_object('users', jsonb_build_object(
+      'users', e.users))), e.usersets
+    into node, usersets
+    from authz._expanded_users(p_namespace, p_types, p_type, p_id, p_relation) e;
+  elsif v_kind = 'computedUserset' then
+    usersets := array[concat(v_object, '#', v_part ->> 'relation')];
+    node := jsonb_build_object('leaf', jsonb_build_object('computed', jsonb_build_object(
+      'userset', usersets[1])));
+  elsif v_kind = 'tupleToUserset' then
+    usersets := array(
+      select concat(u.name, '#', v_part #>> '{computedUserset,relation}')
+      from authz._expanded_users(p_namespace, p_types, p_type, p_id,
+        v_part #>> '{tupleset,relation}') e
+      cross join jsonb_array_elements_text(e.users) with ordinality u (name, ord)
+      where p_types #> array[split_part(u.name, ':', 1), 'relations',
+        v_part #>> '{computedUserset,relation}'] is not null
+      order by u.ord
+    );
+    node := jsonb_build_object('leaf', jsonb_build_object('tupleToUserset', jsonb_build_object(
+      'tupleset', concat(v_object, '#', v_part #>> '{tupleset,relation}'),
+      'computed', to_jsonb(array(select jsonb_build_object('userset', u) from unnest(usersets) u))
+    )));
+  elsif v_kind = 'difference' then
+    select jsonb_build_object('difference', jsonb_build_object(
+      'base', b.node, 'subtract', s.node)), b.usersets || s.usersets
+    into node, usersets
+    from authz._expanded_rule(p_namespace, p_types, p_type, p_id, p_relation, v_part -> 'base') b
+    cross join authz._expanded_rule(p_namespace, p_types, p_type, p_id, p_relation,
+      v_part -> 'subtract') s;
+  else
+    with child as materialized (
+      select c.ord, e.node, e.usersets
+      from jsonb_array_elements(v_part -> 'child') with ordinality c (rule, ord)
+      cross join lateral authz._expanded_rule(p_namespace, p_types, p_type, p_id, p_relation,
+        c.rule) e
+    )
+    select jsonb_build_object(v_kind, jsonb_build_object(
+      'nodes', to_jsonb(array(select c.node from child c order by c.ord)))),
+      array(select u from child c, unnest(c.usersets) u)
+    into node, usersets;
+  end if;
+  node := jsonb_build_object('name', concat(v_object, '#', p_relation)) || node;
 end
 $$;
 
 comment on function authz._expanded_rule(text, jsonb, text, text, text, jsonb) is
-'A rule of a relation with the tuples that it looks at.';
+'A rule of a relation with the tuples that it looks at, and the names of the usersets in it.';
 
 create or replace function authz._expanded_dynamic(
   p_namespace text,
   p_type text,
   p_id text,
-  p_permission text
-) returns jsonb
+  p_permission text,
+  out node jsonb,
+  out usersets text[]
+)
 language plpgsql
 stable
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
   v_type text collate "C" := p_type;
+  v_id text collate "C" := authz._nfc(p_id);
   v_permission text collate "C" := p_permission;
-  v_name text := concat(p_type, ':', p_id, '#', p_permission);
+  v_object text := concat(p_type, ':', p_id);
 begin
-  return jsonb_build_object('name', v_name, 'union', jsonb_build_object('nodes', (
-    with recursive above(type, id, depth) as (
-      select v_type, p_id collate "C", 0
-      union
-      select t.subject_type, t.subject_id, 1
-      from above a
-      join authz.tuples t on t.namespace = v_namespace
-        and t.resource_type = a.type
-        and t.resource_id = a.id
-        and t.relation = 'parent'
-      where (t.expires_at is null or t.expires_at > howdah.now())
-        and t.condition_name is null
-    )
-    select jsonb_agg(n.node order by n.place, n.node)
+  with recursive above(type, id, object, depth) as (
+    select v_type, v_id, v_object, 0
+    union
+    select t.subject_type, t.subject_id,
+      concat(t.subject_type, ':', coalesce(t.subject_id_raw, t.subject_id)), 1
+    from above a
+    join authz.tuples t on t.namespace = v_namespace
+      and t.resource_type = a.type
+      and t.resource_id = a.id
+      and t.relation = 'parent'
+    where (t.expires_at is null or t.expires_at > howdah.now())
+      and t.condition_name is null
+  ),
+  place as (
+    select distinct on (a.type, a.id) a.*
+    from above a
+    order by a.type, a.id, a.depth, a.object collate "C"
+  ),
+  part as materialized (
+    select p.depth, p.object as name, e.usersets, jsonb_build_object(
+      'name', concat(p.object, '#', v_permission),
+      'leaf', jsonb_build_object('users', jsonb_build_object('users', e.users))) as node
+    from place p
+    cross join lateral authz._expanded_users(v_namespace, null, p.type, p.id, v_permission) e
+    union all
+    select 2, i.userset, array[i.userset], jsonb_build_object(
+      'name', concat(v_object, '#', v_permission),
+      'leaf', jsonb_build_object('computed', jsonb_build_object('userset', i.userset)))
     from (
-      select min(a.depth) as place, jsonb_build_object(
-        'name', concat(a.type, ':', a.id, '#', v_permission),
-        'leaf', jsonb_build_object('users', jsonb_build_object('users',
-          authz._expanded_users(v_namespace, null, a.type, a.id, v_permission)))) as node
-      from above a
-      group by a.type, a.id
-      union all
-      select 2, jsonb_build_object('name', v_name,
-        'leaf', jsonb_build_object('computed', jsonb_build_object('userset',
-          concat(v_type, ':', p_id, '#', h.permission))))
+      select distinct concat(v_object, '#', h.permission) as userset
       from authz.permission_hierarchy h
       where h.namespace in (v_namespace, 'global')
         and h.resource_type = v_type
         and h.implies = v_permission
-      group by h.permission
-    ) n
-  )));
+    ) i
+  )
+  select jsonb_build_object('name', concat(v_object, '#', v_permission),
+    'union', jsonb_build_object('nodes', to_jsonb(array(
+      select p.node from part p order by p.depth, p.name collate "C")))),
+    array(select u from part p, unnest(p.usersets) u)
+  into node, usersets;
 end
 $$;
 
 comment on function authz._expanded_dynamic(text, text, text, text) is
 'The dynamic rule of a permission as a union: what is granted on the resource and on all that it is
-in, and the permissions of the resource that imply it.';
+in, and the permissions of the resource that imply it; and the names of the usersets in it.';
