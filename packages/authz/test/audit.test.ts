@@ -213,17 +213,22 @@ describe("list_audit_events", () => {
   });
 
   test("refuses filters that mean nothing, and limits out of range", async () => {
-    for (const filter of [
-      { who: "ann" },
-      { actor_id: 1 },
-      { actor_id: null },
-      { tuple_id: "x" },
-      { tuple_id: "9999999999999999999" },
-      [],
-      "actor_id",
-      null,
-    ])
+    for (const [filter, problem] of [
+      [
+        { who: "ann" },
+        "filter.who is not known, it may be event_type, actor_id, request_id, on_behalf_of, resource_type",
+      ],
+      [{ actor_id: 1 }, "filter.actor_id must be a text"],
+      [{ actor_id: null }, "filter.actor_id must be a text"],
+      [{ tuple_id: "x" }, "filter.tuple_id must be the number of a row"],
+      [{ tuple_id: "9999999999999999999" }, "filter.tuple_id must be the number of a row"],
+      [[], "filter must be an object, it is array"],
+      ["actor_id", "filter must be an object, it is string"],
+      [null, "filter must be an object, it is null"],
+    ] as const) {
       await refuses(list(filter as object), "predicate_invalid 22023");
+      await expect(list(filter as object)).rejects.toThrow(problem);
+    }
     await refuses(db.query("select authz.list_audit_events('acme', null)"), "predicate_invalid 22023");
     await refuses(list({}, 1001), "limit_too_large 22023");
     await refuses(list({}, 0), "not_positive 22023");

@@ -336,10 +336,16 @@ describe("read_tuples", () => {
   });
 
   test("refuses filters, cursors and limits that are none", async () => {
-    await refuses(read([]), "predicate_invalid 22023");
-    await refuses(read({ id: "1" }), "predicate_invalid 22023");
-    await refuses(read({ resource_id: 1 }), "predicate_invalid 22023");
-    await refuses(read({ resource_id: null }), "predicate_invalid 22023");
+    for (const [filter, problem] of [
+      [[], "filter must be an object, it is array"],
+      [{ id: "1" }, "filter.id is not known, it may be resource_type, resource_id, relation, subject_type, subj"],
+      [{ resource_id: 1 }, "filter.resource_id must be a text"],
+      [{ resource_id: null }, "filter.resource_id must be a text"],
+      [{ subject_relation: 1 }, "filter.subject_relation must be a text or null"],
+    ] as const) {
+      await refuses(read(filter), "predicate_invalid 22023");
+      await expect(read(filter)).rejects.toThrow(problem);
+    }
     await refuses(read({}, ", 100, 'x'"), "identifier_format 22023");
     await refuses(read({}, ", 1001"), "limit_too_large 22023");
     await refuses(read({}, ", 0"), "not_positive 22023");

@@ -263,6 +263,50 @@ $$;
 comment on function authz._check_limit(int, int) is
 'Raise the error that names what is wrong with a limit, if anything is.';
 
+create or replace function authz._check_filter(
+  p_filter jsonb,
+  p_texts text[],
+  p_nullable text[] default '{}',
+  p_ids text[] default '{}'
+) returns void
+language plpgsql
+immutable
+as $$
+declare
+  v_key text;
+begin
+  if jsonb_typeof(p_filter) is distinct from 'object' then
+    perform howdah.fail('authz', 'predicate_invalid',
+      format('filter must be an object, it is %s', coalesce(jsonb_typeof(p_filter), 'null')),
+      '22023', jsonb_build_object('field', 'filter'));
+  end if;
+
+  select f.key into v_key
+  from jsonb_each(p_filter) f
+  where case
+      when f.key = any (p_ids) then f.value::text ~ '^"?[0-9]{1,18}"?$'
+      when f.key = any (p_texts) then jsonb_typeof(f.value) = 'string'
+        or (f.value = 'null' and f.key = any (p_nullable))
+    end is not true
+  order by f.key
+  limit 1;
+  if found then
+    perform howdah.fail('authz', 'predicate_invalid',
+      format('filter.%s %s', left(v_key, 100), case
+        when v_key = any (p_ids) then 'must be the number of a row'
+        when v_key = any (p_nullable) then 'must be a text or null'
+        when v_key = any (p_texts) then 'must be a text'
+        else 'is not known, it may be ' || array_to_string(p_texts || p_ids, ', ')
+      end),
+      '22023', jsonb_build_object('field', 'filter.' || left(v_key, 100)));
+  end if;
+end
+$$;
+
+comment on function authz._check_filter(jsonb, text[], text[], text[]) is
+'Refuse a filter with a key that is none of texts and ids, or a value that is not of its type; null
+is one only where nullable names the key too.';
+
 create or replace function authz._check_size(
   p_namespace text,
   p_resource_type text,

@@ -29,7 +29,9 @@ declare
   v_after bigint := 0;
 begin
   perform howdah.guard('authz', v_namespace);
-  perform authz._check_tuple_filter(coalesce(nullif(p_filter, 'null'), '{}'));
+  perform authz._check_filter(coalesce(nullif(p_filter, 'null'), '{}'),
+    '{resource_type,resource_id,relation,subject_type,subject_id,subject_relation,condition}',
+    p_nullable => '{subject_relation,condition}');
   perform authz._check_limit(p_limit);
   if p_cursor !~ '^[0-9]{1,18}$' then
     perform howdah.fail('authz', 'identifier_format',
@@ -77,35 +79,3 @@ Returns            rows of authz.tuples, in the order of their ids
 Errors             authz.predicate_invalid, identifier_format, limit_too_large, not_positive
                    (22023), tenant_mismatch (42501)
 Example            select * from authz.read_tuples(''{"subject_id": "ann"}'', ''acme'');';
-
-create or replace function authz._check_tuple_filter(p_filter jsonb) returns void
-language plpgsql
-immutable
-as $$
-declare
-  v_bad text;
-begin
-  if jsonb_typeof(p_filter) <> 'object' then
-    perform howdah.fail('authz', 'predicate_invalid', 'filter must be an object', '22023',
-      jsonb_build_object('field', 'filter'));
-  end if;
-
-  select f.key into v_bad
-  from jsonb_each(p_filter) f
-  where f.key <> all ('{resource_type,resource_id,relation,subject_type,subject_id,subject_relation,
-      condition}'::text[])
-    or (jsonb_typeof(f.value) = 'string'
-      or (f.value = 'null' and f.key in ('subject_relation', 'condition'))) is not true
-  limit 1;
-  if found then
-    perform howdah.fail('authz', 'predicate_invalid',
-      format('filter.%s is not a text to look for', left(v_bad, 100)), '22023',
-      jsonb_build_object('field', 'filter.' || left(v_bad, 100)),
-      'Use resource_type, resource_id, relation, subject_type, subject_id, subject_relation and'
-        ' condition.');
-  end if;
-end
-$$;
-
-comment on function authz._check_tuple_filter(jsonb) is
-'Refuse a filter with a key that is none, or a value that is no text.';
