@@ -1,4 +1,4 @@
-import { fn, isDatabase, ModuleClient } from "@howdah/core";
+import { fn, ModuleClient } from "@howdah/core";
 import type { ModelOptions } from "./compiler/hash.ts";
 import { type CompiledModel, compileModel } from "./compiler/index.ts";
 import type { OpenFgaModel } from "./compiler/model.ts";
@@ -55,8 +55,7 @@ const activateModel = fn<{ modelId: string }, boolean>("authz.activate_model", {
 /** The models of a namespace. */
 export class Models extends ModuleClient {
   /**
-   * Compiles a model, installs its functions and stores it, in one transaction: that of `using`, or one of its own. The same
-   * model is stored once.
+   * Compiles a model, installs its functions and stores it, all or nothing. The same model is stored once.
    *
    * Needs `admin` access, because it installs functions.
    *
@@ -71,18 +70,13 @@ export class Models extends ModuleClient {
     const { activate, tests, ...rest } = options;
     const input = modelInput(model);
     const compiled = compileModel(input, rest);
-    const store = async (models: this): Promise<string> => {
-      await models.install(compiled);
-      return models.call(sql.writeModel, {
-        model: compiled.model,
-        options: compiled.options,
-        dsl: "dsl" in input ? input.dsl : undefined,
-        activate,
-        tests,
-      });
-    };
-    const stored = isDatabase(this.db) ? this.db.transaction((tx) => store(this.using(tx))) : store(this);
-    return stored.catch(rethrow);
+    return this.call(installing(compiled), {
+      model: compiled.model,
+      options: compiled.options,
+      dsl: "dsl" in input ? input.dsl : undefined,
+      activate,
+      tests,
+    }).catch(rethrow);
   }
 
   /** Installs the functions of a compiled model, if they are not there. */
@@ -135,6 +129,28 @@ export class Models extends ModuleClient {
   compiledSource(modelId: string, type: string, relation: string): Promise<string | null> {
     return this.call(sql.compiledSource, { modelId, type, relation }).catch(rethrow);
   }
+}
+
+/**
+ * Writing a model after its functions are installed: one statement, so that it is one transaction without beginning one, which
+ * would end that of a client that is in one already.
+ */
+function installing({ hash, sql: source, ir }: CompiledModel): typeof sql.writeModel {
+  const { writeModel, installProgram } = sql;
+  return {
+    ...writeModel,
+    query(args, context) {
+      const install = installProgram.query({ hash, source, ir }, {});
+      const write = writeModel.query(args, context);
+      const given = install.values ?? [];
+      const text = write.text.replace(/\$(\d+)/g, (_, n) => `$${Number(n) + given.length}`);
+      return {
+        text: `with installed as materialized (${install.text}) ${text} from installed`,
+        values: [...given, ...(write.values ?? [])],
+        call: { ...write.call, statement: `${write.call.statement}_installing` },
+      };
+    },
+  };
 }
 
 function modelInput(model: string | OpenFgaModel | ModelInput): ModelInput {
