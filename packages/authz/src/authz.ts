@@ -14,7 +14,7 @@ import { Loader } from "./loader.ts";
 import { Models } from "./models.ts";
 import { Rbac } from "./rbac.ts";
 import { type RoleSource, type RoleSourceOptions, roleSource } from "./role-source.ts";
-import { type TupleInput, tupleJson } from "./tuple.ts";
+import { contextOf, type TupleInput, timeOf, tupleJson } from "./tuple.ts";
 
 /** What a grant is about. */
 export interface Grant {
@@ -96,9 +96,9 @@ export class Authz extends ModuleClient {
     return this.run(sql.writeTuple, {
       ...about({ resource, subject }),
       relation,
-      expiresAt,
+      expiresAt: expiresAt && timeOf("expiresAt", expiresAt),
       condition: condition?.name,
-      conditionContext: condition?.context,
+      conditionContext: condition?.context && contextOf(condition.context),
     });
   }
 
@@ -162,12 +162,20 @@ export class Authz extends ModuleClient {
     return this.run(sql.revokeResourceGrants, { ...resourceOf(resource), ...options });
   }
 
-  /** The stored tuples that a filter such as `{ resource_type: "document" }` finds; `cursor` is the last one's id. */
+  /** The stored tuples that a filter finds, such as `{ resourceType: "document", subjectRelation: null }`, oldest first. */
   readTuples(
-    filter: Readonly<Record<string, string>> = {},
-    options: PageOptions & { cursor?: string; includeExpired?: boolean } = {},
-  ): Promise<sql.Tuple[]> {
-    return this.run(sql.readTuples, { filter, ...options });
+    filter: sql.TupleFilter = {},
+    options: { includeExpired?: boolean } = {},
+  ): Listing<sql.Tuple, Pick<sql.Tuple, "id">> {
+    const args = { filter: byColumns(filter), ...options };
+    return listing(async ({ limit, cursor }) => {
+      const found = await this.run(sql.readTuples, { ...args, limit, cursor: cursor?.id });
+      return found.map(({ resourceIdRaw, subjectIdRaw, ...tuple }) => ({
+        ...tuple,
+        resourceId: resourceIdRaw ?? tuple.resourceId,
+        subjectId: subjectIdRaw ?? tuple.subjectId,
+      }));
+    });
   }
 
   // --- checking
@@ -221,7 +229,7 @@ export class Authz extends ModuleClient {
     options: { context?: Record<string, unknown> } = {},
   ): Promise<{ allowed: boolean | null; errorCode: string | null }[]> {
     const checks = questions.map(({ subject, permission, resource }) => batchQuestion(subject, permission, resource));
-    const found = await this.run(sql.checkBatch, { checks, ...options });
+    const found = await this.run(sql.checkBatch, { checks, ...circumstances(options) });
     return found.sort((a, b) => a.ord - b.ord).map(({ allowed, errorCode }) => ({ allowed, errorCode }));
   }
 
@@ -239,10 +247,14 @@ export class Authz extends ModuleClient {
     return this.run(sql.filterAuthorized, { ...plain(subject), permission, resourceType, resourceIds });
   }
 
-  /** Every permission that a subject has on a resource. */
-  async permissionsOn(subject: Entity, resource: Entity): Promise<string[]> {
-    const found = await this.run(sql.permissionsOn, { ...plain(subject), ...resourceOf(resource) });
-    return found.map(({ permissionsOn }) => permissionsOn);
+  /** Every permission that a subject has on a resource; one that lacks parameters of a condition is left out. */
+  async permissionsOn(
+    subject: Entity,
+    resource: Entity,
+    options: { context?: Record<string, unknown> } = {},
+  ): Promise<string[]> {
+    const args = { ...plain(subject), ...resourceOf(resource), ...circumstances(options) };
+    return (await this.run(sql.permissionsOn, args)).map(({ permissionsOn }) => permissionsOn);
   }
 
   // --- listing
@@ -297,12 +309,19 @@ export class Authz extends ModuleClient {
     subject: Entity,
     resourceType: string,
     permission: string,
-    options: PageOptions & { cursor?: string } = {},
-  ): Promise<sql.ExternalResource[]> {
+  ): Listing<sql.ExternalResource, Pick<sql.ExternalResource, "createdAt" | "namespace" | "resourceId" | "relation">> {
     const { namespace } = this.context;
     if (namespace == null) throw invalid("namespace_null", "resources of other tenants are asked for by one tenant");
-    const args = { ...plain(subject), resourceType, permission, excludeNamespace: namespace, ...options };
-    return this.run(sql.listExternalResources, args);
+    const args = { ...plain(subject), resourceType, permission, excludeNamespace: namespace };
+    return listing(({ limit, cursor }) => {
+      const after = cursor && [
+        timeOf("createdAt", cursor.createdAt),
+        cursor.namespace,
+        cursor.resourceId,
+        cursor.relation,
+      ];
+      return this.run(sql.listExternalResources, { ...args, limit, cursor: after && JSON.stringify(after) });
+    });
   }
 
   // --- explaining
@@ -363,7 +382,8 @@ export class Authz extends ModuleClient {
 
   /** Sets when a grant ends, `null` for never; false if there is no such grant. */
   setExpiration(relation: string, grant: Grant, expiresAt: Date | null): Promise<boolean> {
-    return this.run(sql.setExpiration, { ...withoutRelation(grant), relation, expiresAt });
+    const until = expiresAt && timeOf("expiresAt", expiresAt);
+    return this.run(sql.setExpiration, { ...withoutRelation(grant), relation, expiresAt: until });
   }
 
   /** Lets a grant last for ever; false if there is no such grant. */
@@ -402,16 +422,12 @@ export class Authz extends ModuleClient {
     return this.run(sql.verifyIntegrity, {});
   }
 
-  /** Who changed what, newest first; `before` is the last event of the page before. */
-  auditEvents(
-    filter: Readonly<Record<string, string>> = {},
-    options: PageOptions & { before?: Pick<sql.AuditEvent, "id" | "eventTime"> } = {},
-  ): Promise<sql.AuditEvent[]> {
-    const { before, ...rest } = options;
-    return this.run(sql.listAuditEvents, {
-      filter,
-      ...rest,
-      ...(before && { beforeTime: before.eventTime, beforeId: before.id }),
+  /** Who changed what, such as `{ actorId: "user:ann" }`, newest first. */
+  auditEvents(filter: sql.AuditFilter = {}): Listing<sql.AuditEvent, Pick<sql.AuditEvent, "id" | "eventTime">> {
+    const args = { filter: byColumns(filter) };
+    return listing(({ limit, cursor }) => {
+      const before = cursor && { beforeTime: timeOf("eventTime", cursor.eventTime), beforeId: cursor.id };
+      return this.run(sql.listAuditEvents, { ...args, limit, ...before });
     });
   }
 
@@ -485,9 +501,18 @@ const ask = (subject: Entity, permission: string, resource: Entity) => ({
 });
 
 const circumstances = ({ context, contextualTuples }: CheckOptions): sql.Circumstances => ({
-  ...(context !== undefined && { context }),
+  ...(context !== undefined && { context: contextOf(context) }),
   ...(contextualTuples !== undefined && { contextualTuples: contextualTuples.map(tupleJson) }),
 });
+
+/** A filter by the names of SQL's columns. */
+const byColumns = (filter: object): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(filter).map(([key, value]) => [
+      key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+      value,
+    ]),
+  );
 
 function batchQuestion(subject: Entity, permission: string, resource: Entity): Record<string, unknown> {
   const { subjectType, subjectId, subjectRelation, resourceType, resourceId } = ask(subject, permission, resource) as {

@@ -74,9 +74,18 @@ const fromObject = (entity: unknown): { type?: unknown; id?: unknown; relation?:
   typeof entity === "object" && entity !== null && !Array.isArray(entity) ? entity : {};
 
 function noEntity(entity: unknown): Error {
-  const value = (typeof entity === "string" ? entity : (JSON.stringify(entity) ?? String(entity))).slice(0, 100);
+  const value = (typeof entity === "string" ? entity : shown(entity)).slice(0, 100);
   return invalid("entity_invalid", `${JSON.stringify(value)} is no subject or resource`, {
     detail: { value },
     hint: 'Write ["user", "ann"], { type: "user", id: "ann" } or "user:ann"',
   });
+}
+
+/** Anything as text, also what JSON cannot say, such as `["user", 1n]`. */
+function shown(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return String(value);
+  }
 }

@@ -51,6 +51,7 @@ export type AuthzErrorCode =
   | "slug_invalid"
   | "slug_unknown"
   | "tenant_mismatch"
+  | "time_invalid"
   | "tuple_exists"
   | "tuple_invalid"
   | "type_unknown"

@@ -1,5 +1,5 @@
-// The SQL functions that the client calls, in the order of the specification of the SQL files. Those of roles and
-// permissions stand beside their client, in rbac.ts.
+// The SQL functions that the client calls, in the order of its methods. Those of roles and permissions stand beside their
+// client, in rbac.ts.
 import { type Duration, type Fn, fn, type SqlType } from "@howdah/core";
 import type { OpenFgaModel } from "./compiler/model.ts";
 import type { ModelTests } from "./models.ts";
@@ -125,7 +125,7 @@ export const writeTuples = fn<
   columns: { written: "int", deleted: "int" },
 });
 
-/** A tuple as it is stored. */
+/** A stored tuple, its ids as they were written. */
 export interface Tuple {
   id: string;
   namespace: string;
@@ -141,9 +141,28 @@ export interface Tuple {
   conditionContext: Record<string, unknown> | null;
 }
 
+/** A tuple as it is stored: its ids in NFC, and beside them those that were written differently. */
+export interface TupleRow extends Tuple {
+  resourceIdRaw: string | null;
+  subjectIdRaw: string | null;
+}
+
+/** Which tuples to read: those that have all of this. */
+export interface TupleFilter {
+  resourceType?: string | undefined;
+  resourceId?: string | undefined;
+  relation?: string | undefined;
+  subjectType?: string | undefined;
+  subjectId?: string | undefined;
+  /** `null` for tuples about a single subject. */
+  subjectRelation?: string | null | undefined;
+  /** The name of a condition; `null` for tuples without one. */
+  condition?: string | null | undefined;
+}
+
 export const readTuples = list<
   { filter: unknown; limit?: number | undefined; cursor?: string | undefined; includeExpired?: boolean | undefined },
-  Tuple
+  TupleRow
 >(
   "read_tuples",
   { filter: "jsonb", limit: "int", cursor: "text", includeExpired: "boolean" },
@@ -160,6 +179,8 @@ export const readTuples = list<
     expiresAt: "timestamptz",
     conditionName: "text",
     conditionContext: "jsonb",
+    resourceIdRaw: "text",
+    subjectIdRaw: "text",
   },
 );
 
@@ -192,9 +213,9 @@ export const checkBatch = list<
   { ord: number; allowed: boolean | null; errorCode: string | null }
 >("check_batch", { checks: "jsonb", context: "jsonb" }, { ord: "int", allowed: "boolean", errorCode: "text" });
 
-export const permissionsOn = list<Subject & Resource, { permissionsOn: string }>(
+export const permissionsOn = list<Subject & Resource & { context?: unknown }, { permissionsOn: string }>(
   "permissions_on",
-  { ...subject, ...resource },
+  { ...subject, ...resource, context: "jsonb" },
   { permissionsOn: "text" },
 );
 
@@ -431,6 +452,14 @@ export interface AuditEvent {
   requestId: string | null;
   reason: string | null;
   onBehalfOf: string | null;
+  /** The database user that signed in, and the one that it acted as. */
+  sessionUserName: string;
+  currentUserName: string;
+  /** Where the connection came from; null if over a local socket. */
+  clientAddr: string | null;
+  clientPort: number | null;
+  applicationName: string | null;
+  backendPid: number;
   resourceType: string | null;
   resourceId: string | null;
   relation: string | null;
@@ -440,6 +469,21 @@ export interface AuditEvent {
   tupleId: string | null;
   expiresAt: Date | null;
   detail: Record<string, unknown> | null;
+}
+
+/** Which changes to read: those that have all of this. */
+export interface AuditFilter {
+  eventType?: string | undefined;
+  actorId?: string | undefined;
+  requestId?: string | undefined;
+  onBehalfOf?: string | undefined;
+  resourceType?: string | undefined;
+  resourceId?: string | undefined;
+  relation?: string | undefined;
+  subjectType?: string | undefined;
+  subjectId?: string | undefined;
+  subjectRelation?: string | undefined;
+  tupleId?: string | undefined;
 }
 
 export const listAuditEvents = list<
@@ -462,6 +506,12 @@ export const listAuditEvents = list<
     requestId: "text",
     reason: "text",
     onBehalfOf: "text",
+    sessionUserName: "text",
+    currentUserName: "text",
+    clientAddr: "inet",
+    clientPort: "int",
+    applicationName: "text",
+    backendPid: "int",
     resourceType: "text",
     resourceId: "text",
     relation: "text",

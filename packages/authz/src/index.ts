@@ -25,6 +25,7 @@ export { type Entity, type EntityParts, entityText, parseEntity } from "./entiti
 export { type AuthzErrorCode, ConditionError } from "./errors.ts";
 export type {
   AuditEvent,
+  AuditFilter,
   AuthzStats,
   ExpiringGrant,
   ExternalResource,
@@ -36,6 +37,7 @@ export type {
   StoredModel,
   SubjectGrant,
   Tuple,
+  TupleFilter,
 } from "./functions.ts";
 export { authzWeb, type Denial, type Guarded, type GuardOptions, type WebGuardOptions } from "./guard.ts";
 export type { Loader } from "./loader.ts";

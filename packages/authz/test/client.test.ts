@@ -1,7 +1,7 @@
 import { ConflictError, migrate, NotFoundError, ValidationError } from "@howdah/core";
 import { type TestDatabase, testDatabase } from "@howdah/testing";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type Authz, authzModule, ConditionError, createAuthz, ModelInvalidError } from "../src/index.ts";
+import { type Authz, authzModule, ConditionError, createAuthz, type Listing, ModelInvalidError } from "../src/index.ts";
 import { wipe } from "./sql.ts";
 
 let db: TestDatabase;
@@ -48,8 +48,18 @@ describe("grants", () => {
     await expect(work).rejects.toBe(stop);
     expect(await authz.check(ann, "read", api)).toBe(false);
     await authz.as({ actorId: "user:eve", reason: "ticket 7" }).grant("read", { resource: api, subject: ann });
-    expect(await authz.auditEvents({ event_type: "tuple_created" })).toMatchObject([
-      { actorId: "user:eve", reason: "ticket 7", relation: "read", subjectId: "ann", eventTime: expect.any(Date) },
+    expect(await authz.auditEvents({ eventType: "tuple_created" }).page()).toMatchObject([
+      {
+        actorId: "user:eve",
+        reason: "ticket 7",
+        relation: "read",
+        subjectId: "ann",
+        eventTime: expect.any(Date),
+        sessionUserName: expect.any(String),
+        currentUserName: expect.any(String),
+        clientAddr: expect.any(String),
+        clientPort: expect.any(Number),
+      },
     ]);
   });
 
@@ -64,9 +74,28 @@ describe("grants", () => {
     const batch = { writes: ["repo:z#read@user:ann", { resource: api, relation: "read", subject: bob }] } as const;
     expect(await authz.write(batch)).toEqual({ written: 2, deleted: 0 });
     expect(await authz.write({ deletes: ["repo:z#read@user:ann"] })).toEqual({ written: 0, deleted: 1 });
-    expect(await authz.readTuples({ resource_type: "repo", resource_id: "api" })).toMatchObject([
+    expect(await authz.readTuples({ resourceType: "repo", resourceId: "api" }).page()).toMatchObject([
       { relation: "read", subjectType: "user", subjectId: "bob", createdAt: expect.any(Date) },
     ]);
+  });
+
+  test("are read back as they were written, by what one knows of them", async () => {
+    const [nfd, nfc] = ["cafe\u0301", "caf\u00e9"];
+    await authz.grant("read", { resource: ["repo", nfd], subject: { type: "team", id: nfd, relation: "member" } });
+    await authz.grant("read", { resource: ["repo", nfc], subject: ["user", nfc] });
+    const [first, second] = await authz.readTuples().page();
+    expect(first).toMatchObject({ resourceId: nfd, subjectId: nfd, subjectRelation: "member" });
+    expect(second).toMatchObject({ resourceId: nfc, subjectId: nfc, subjectRelation: null });
+    expect(Object.keys(second ?? {})).not.toContain("subjectIdRaw");
+    expect(await authz.readTuples({ resourceId: nfc, subjectRelation: null, condition: null }).page()).toEqual([
+      second,
+    ]);
+    expect(await authz.readTuples({ subjectId: nfc, subjectRelation: "member" }).page()).toEqual([first]);
+    expect(await authz.readTuples({ condition: "office" }, { includeExpired: true }).page()).toEqual([]);
+    const misspelt = authz.readTuples({ resource: "x" } as never).page();
+    await expect(misspelt).rejects.toThrow("filter.resource is not known, it may be resource_type, resource_id");
+    const wrong = authz.auditEvents({ subjectId: null } as never).page();
+    await expect(wrong).rejects.toThrow("filter.subject_id must be a text");
   });
 
   test("end, and may be prolonged", async () => {
@@ -94,6 +123,36 @@ describe("grants", () => {
     await expect(past).rejects.toBeInstanceOf(ValidationError);
     expect(() => authz.grant("read", { resource: "api" as never, subject: ann })).toThrow("is no subject or resource");
     expect(() => authz.listGrants("team:a#member")).toThrow("a single subject or resource is meant");
+    expect(() => authz.listGrants(["user", 1n] as never)).toThrow('"user,1" is no subject or resource');
+  });
+
+  test("are refused with an error of ours if they hold what neither JSON nor SQL can say", async () => {
+    const grant = { resource: api, subject: ann };
+    const never = new Date("x");
+    const big = { limit: 1n };
+    const circle: Record<string, unknown> = {};
+    circle.self = circle;
+    const question = { subject: ann, permission: "read", resource: api } as const;
+    const condition = { name: "office", context: big };
+    const attempts: [() => unknown, string][] = [
+      [() => authz.grant("read", { ...grant, expiresAt: never }), "time_invalid"],
+      [() => authz.write({ writes: [{ ...grant, relation: "read", expiresAt: never }] }), "time_invalid"],
+      [() => authz.setExpiration("read", grant, never), "time_invalid"],
+      [() => authz.auditEvents().page({ cursor: { id: "1", eventTime: never } }), "time_invalid"],
+      [() => authz.grant("read", { ...grant, condition }), "condition_invalid"],
+      [() => authz.write({ writes: [{ ...grant, relation: "read", condition }] }), "condition_invalid"],
+      [() => authz.check(ann, "read", api, { context: circle }), "condition_invalid"],
+      [() => authz.checkBatch([question], { context: big }), "condition_invalid"],
+      [() => authz.loader({ context: big }).check(ann, "read", api), "condition_invalid"],
+      [() => authz.permissionsOn(ann, api, { context: big }), "condition_invalid"],
+      [() => authz.listObjects(ann, "repo", "read", { context: big }), "condition_invalid"],
+      [() => authz.explainJson(ann, "read", api, { context: big }), "condition_invalid"],
+    ];
+    for (const [attempt, code] of attempts) {
+      const error = await (async () => attempt())().catch((reason: unknown) => reason);
+      expect([attempt.toString(), error]).toEqual([attempt.toString(), expect.any(ValidationError)]);
+      expect(error).toMatchObject({ module: "authz", code });
+    }
   });
 });
 
@@ -201,6 +260,37 @@ describe("questions", () => {
     expect(await authz.countSubjects("repo:web", "read")).toBe(2);
   });
 
+  test("that are lists all have pages that go on after the last element of the one before", async () => {
+    await authz
+      .in("globex")
+      .write({ writes: ["repo:a#read@user:ann", "repo:b#read@user:ann", "repo:c#read@user:ann"] });
+    await db.transaction(async (tx) => {
+      const inside = authz.using(tx);
+      await inside.setViewer(ann);
+      for (const list of [
+        inside.listResources(ann, "repo", "read"),
+        inside.listSubjects("repo:web", "read"),
+        inside.listExternalResources(ann, "repo", "read"),
+        inside.readTuples({ resourceType: "repo" }),
+        inside.auditEvents({ resourceType: "repo" }),
+      ] as Listing<unknown, never>[]) {
+        const all: unknown[] = [];
+        for await (const each of list) all.push(each);
+        expect(all.length).toBeGreaterThan(1);
+        const paged: unknown[] = [];
+        let page = await list.page({ limit: 1 });
+        for (
+          ;
+          page.length > 0 && paged.length <= all.length;
+          page = await list.page({ limit: 1, cursor: page[0] as never })
+        ) {
+          paged.push(...page);
+        }
+        expect(paged).toEqual(all);
+      }
+    });
+  });
+
   test("go on over many pages", async () => {
     const subjectIds = Array.from({ length: 1000 }, (_, i) => `u${i}`);
     await authz.grantMany("read", { resource: "repo:big", subjectType: "user", subjectIds });
@@ -222,7 +312,7 @@ describe("questions", () => {
     const found = await db.transaction(async (tx) => {
       const inside = authz.using(tx);
       await inside.setViewer(ann);
-      const shared = await inside.listExternalResources(ann, "repo", "read");
+      const shared = await inside.listExternalResources(ann, "repo", "read").page();
       await inside.clearViewer();
       return shared;
     });
@@ -314,6 +404,8 @@ condition at_work(ip: ipaddress) {
         missing: [],
       });
     });
+    expect(await authz.permissionsOn(ann, "document:1", inside)).toEqual(["can_read", "viewer"]);
+    expect(await authz.permissionsOn(ann, "document:1")).toEqual([]);
     const unknown = authz.loader().check(ann, "viewer", "document:1");
     await expect(unknown).rejects.toBeInstanceOf(ConditionError);
     await expect(authz.loader().check(ann, "viewers", "document:1")).rejects.toBeInstanceOf(ValidationError);
