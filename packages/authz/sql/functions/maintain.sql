@@ -13,7 +13,8 @@ set jit = off
 set enable_seqscan = off
 as $$
 declare
-  v_until timestamptz := clock_timestamp() + coalesce(p_budget, interval '10 s');
+  v_until timestamptz := clock_timestamp()
+    + greatest('0', least('1 day', coalesce(p_budget, interval '10 s')));
   v_namespace text;
   v_count bigint;
 begin
@@ -79,7 +80,7 @@ comment on function authz.maintain(interval) is
 the audit, drop compiled models that nobody has used for a week.
 
 howdah.maintain calls it; one caller works at a time.
-p_budget     how long it may take, about
+p_budget     how long it may take, about, at most one day
 Returns      one row per task: its name (task), rows or objects changed (affected), and whether work
              is left (more); none while another call works
 Errors       authz.all_namespaces_requires_bypass (42501)

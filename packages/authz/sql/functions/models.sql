@@ -804,12 +804,14 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
-  v_name text;
+  v_type text collate "C" := p_type;
+  v_relation text collate "C" := p_relation;
+  v_name text collate "C";
   v_source text;
 begin
   perform howdah.guard('authz', v_namespace);
-  perform authz._check_name('type', p_type);
-  perform authz._check_name('relation', p_relation);
+  perform authz._check_name('type', v_type);
+  perform authz._check_name('relation', v_relation);
   v_name := 'm_' || left(authz._program_of((authz._model(v_namespace, p_model_id)).hash), 12)
     || '_';
 
@@ -818,7 +820,7 @@ begin
   where p.pronamespace = 'authz_rt'::regnamespace
     and starts_with(p.proname, v_name)
     and obj_description(p.oid, 'pg_proc')
-      ~ ('(^|[[:space:]])' || p_type || '#' || p_relation || '($|[^a-z0-9_-])');
+      ~ ('(^|[[:space:]])' || v_type || '#' || v_relation || '($|[^a-z0-9_-])');
   return v_source;
 end
 $$;
