@@ -64,20 +64,23 @@ language plpgsql
 as $$
 declare
   v_namespace text collate "C" := p_namespace;
+  v_resource_type text collate "C" := p_resource_type;
   v_slug text collate "C" := p_slug;
+  v_relation text collate "C" := p_relation;
   v_subject_type text collate "C" := p_subject_type;
   v_subject_id text collate "C" := authz._nfc(p_subject_id);
+  v_subject_relation text collate "C" := p_subject_relation;
 begin
   perform authz._check_global(v_namespace);
 
   delete from authz.tuples t
   where t.namespace = v_namespace
-    and t.resource_type = p_resource_type
+    and t.resource_type = v_resource_type
     and t.resource_id = v_slug
-    and t.relation = p_relation
+    and t.relation = v_relation
     and t.subject_type = v_subject_type
     and t.subject_id = v_subject_id
-    and coalesce(t.subject_relation, '') = coalesce(p_subject_relation, '');
+    and coalesce(t.subject_relation, '') = coalesce(v_subject_relation, '');
 
   return found;
 end

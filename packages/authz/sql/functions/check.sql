@@ -165,7 +165,7 @@ begin
     v_subject_relation) is not true
   then
     perform authz._check_names(v_resource_type, v_resource_id, v_permission, v_subject_type,
-      v_subject_id, v_subject_relation);
+      v_subject_id, v_subject_relation, p_relation_field => 'permission');
   end if;
   if p_context is not null then
     perform authz._check_context('context', p_context);

@@ -68,7 +68,8 @@ create or replace function authz._check_names(
   p_relation text,
   p_subject_type text,
   p_subject_id text,
-  p_subject_relation text default null
+  p_subject_relation text default null,
+  p_relation_field text default 'relation'
 ) returns void
 language plpgsql
 immutable
@@ -83,7 +84,7 @@ begin
 
   perform authz._check_name('resource_type', p_resource_type);
   perform authz._check_id('resource_id', p_resource_id);
-  perform authz._check_name('relation', p_relation);
+  perform authz._check_name(p_relation_field, p_relation);
   perform authz._check_name('subject_type', p_subject_type);
   perform authz._check_id('subject_id', p_subject_id);
   if p_subject_relation is not null then
@@ -92,9 +93,9 @@ begin
 end
 $$;
 
-comment on function authz._check_names(text, text, text, text, text, text) is
+comment on function authz._check_names(text, text, text, text, text, text, text) is
 'Raise the error that names what is wrong with the six names of a tuple or a question, if anything
-is; all but the last must be given.';
+is; all but the subject''s relation must be given. Questions call the relation a permission.';
 
 create or replace function authz._check_name(p_field text, p_name text) returns void
 language plpgsql

@@ -30,14 +30,15 @@ declare
   v_permission text collate "C" := p_permission;
   v_types jsonb;
   v_root jsonb;
-  v_names text[] := '{}';
+  v_names text[] collate "C" := '{}';
   v_nodes jsonb[] := '{}';
-  v_new text[];
+  v_new text[] collate "C";
   v_depth int := 1;
   v_is_truncated boolean;
 begin
   perform howdah.guard('authz', v_namespace);
-  perform authz._check_names(v_resource_type, v_resource_id, v_permission, 'any', 'any');
+  perform authz._check_names(v_resource_type, v_resource_id, v_permission, 'any', 'any',
+    p_relation_field => 'permission');
   if (p_depth >= 0) is not true then
     perform howdah.fail('authz', 'not_positive',
       format('depth is %s, it must be 0 or more', coalesce(p_depth::text, 'null')), '22023',

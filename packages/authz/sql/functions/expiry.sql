@@ -141,7 +141,7 @@ p_resource_id    the resource
 p_relation       what was granted
 p_subject_type   the type of the subject
 p_subject_id     the subject
-p_extension      for how much longer, positive
+p_extension      for how much longer, positive, at most 1,000 years
 p_namespace      the tenant; only administrators write to global
 Returns          the new expiry, the latest one if the grant has several tuples
 Errors           those of set_expiration, and authz.interval_not_positive, grant_no_expiration
@@ -230,8 +230,13 @@ language plpgsql
 immutable
 as $$
 begin
-  if p_interval > interval '0' then
+  if p_interval > interval '0' and p_interval <= interval '1000 years' then
     return;
+  end if;
+  if p_interval > interval '0' then
+    perform howdah.fail('authz', 'limit_too_large',
+      format('%s is %s, at most 1000 years are allowed', p_field, p_interval), '22023',
+      jsonb_build_object('field', p_field, 'value', p_interval));
   end if;
   perform howdah.fail('authz', 'interval_not_positive',
     format('%s is %s, it must be positive', p_field, coalesce(p_interval::text, 'null')), '22023',
@@ -240,7 +245,7 @@ end
 $$;
 
 comment on function authz._check_interval(text, interval) is
-'Refuse an interval that is null, zero or negative.';
+'Refuse an interval that is null, zero or negative, or that no calendar needs.';
 
 create or replace function authz.list_expiring(
   p_within interval default '7 days',
@@ -280,7 +285,7 @@ $$;
 comment on function authz.list_expiring(interval, text) is
 'The live grants that end soon, the next one first.
 
-p_within     how soon, positive
+p_within     how soon, positive, at most 1,000 years
 p_namespace  the tenant
 Returns      per tuple: resource_type, resource_id, relation, subject_type, subject_id,
              subject_relation and expires_at

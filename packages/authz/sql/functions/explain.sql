@@ -256,7 +256,7 @@ declare
 begin
   perform howdah.guard('authz', v_namespace);
   perform authz._check_names(v_resource_type, v_resource_id, v_permission, v_subject_type,
-    v_subject_id);
+    v_subject_id, p_relation_field => 'permission');
   if p_max_depth is not null then
     perform authz._check_limit(p_max_depth, 2147483647);
   end if;

@@ -1249,7 +1249,7 @@ declare
 begin
   perform howdah.guard('authz', v_namespace);
   perform authz._check_names(v_resource_type, v_resource_id, v_permission, v_subject_type,
-    v_subject_id, v_subject_relation);
+    v_subject_id, v_subject_relation, p_relation_field => 'permission');
   perform authz._check_context('context', p_context);
   return authz._explain(v_namespace, v_subject_type, v_subject_id, v_subject_relation,
     v_permission, v_resource_type, v_resource_id, p_context,

@@ -76,7 +76,8 @@ declare
   v_unknown text collate "C";
 begin
   perform howdah.guard('authz', v_namespace);
-  perform authz._check_names(v_resource_type, 'any', v_permission, v_subject_type, v_subject_id);
+  perform authz._check_names(v_resource_type, 'any', v_permission, v_subject_type, v_subject_id,
+    p_relation_field => 'permission');
   perform authz._check_ids('resource_ids', p_resource_ids);
   v_resource_ids := array(select distinct authz._nfc(i) collate "C" from unnest(p_resource_ids) i);
 

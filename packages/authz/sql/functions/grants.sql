@@ -94,7 +94,8 @@ declare
   v_after text[] collate "C";
 begin
   perform howdah.guard('authz', v_namespace);
-  perform authz._check_names(v_resource_type, 'x', v_permission, v_subject_type, v_subject_id);
+  perform authz._check_names(v_resource_type, 'x', v_permission, v_subject_type, v_subject_id,
+    p_relation_field => 'permission');
   perform authz._check_limit(p_limit);
   v_subject_id := authz._nfc(v_subject_id);
   perform authz._check_viewer(v_subject_type, v_subject_id);

@@ -6,8 +6,13 @@ immutable
 parallel safe
 as $$
 declare
-  v_at int := array_position(p_slugs, null);
+  v_at int;
 begin
+  if array_ndims(p_slugs) > 1 then
+    perform howdah.fail('authz', 'array_element_invalid',
+      format('%s[1] is an array, not a slug', p_field), '22023',
+      jsonb_build_object('field', p_field, 'index', 1));
+  end if;
   if cardinality(p_slugs) > 1000 then
     perform howdah.fail('authz', 'batch_too_large',
       format('%s has %s elements, at most 1000 are allowed', p_field, cardinality(p_slugs)),
@@ -15,6 +20,7 @@ begin
       jsonb_build_object('field', p_field, 'limit', 1000, 'actual', cardinality(p_slugs)),
       'Send them in several calls.');
   end if;
+  v_at := array_position(p_slugs, null);
   if v_at is not null then
     perform howdah.fail('authz', 'array_element_invalid', format('%s[%s] is null', p_field, v_at),
       '22023', jsonb_build_object('field', p_field, 'index', v_at));
@@ -114,13 +120,13 @@ as $$
       select held.role
       from authz._subject_roles(p_namespace, p_subject_type, p_subject_id) held
       where held.role = any (p_roles)
-      order by held.role
+      order by held.role collate "C"
     ),
     array(
-      select distinct held.permission
+      select distinct held.permission collate "C"
       from authz._subject_permissions(p_namespace, p_subject_type, p_subject_id) held
       where held.permission = any (p_permissions)
-      order by held.permission
+      order by 1
     )
 $$;
 
@@ -243,7 +249,7 @@ begin
   return query
   select held.role
   from authz._subject_roles(v_namespace, v_subject_type, v_subject_id) held
-  order by held.role;
+  order by held.role collate "C";
 end
 $$;
 
@@ -285,11 +291,12 @@ begin
   return query
   select held.permission, bool_or(held.role is null),
     coalesce(
-      array_agg(distinct held.role order by held.role) filter (where held.role is not null), '{}'
+      array_agg(distinct held.role collate "C" order by held.role collate "C")
+        filter (where held.role is not null), '{}'
     )
   from authz._subject_permissions(v_namespace, v_subject_type, v_subject_id) held
   group by held.permission
-  order by held.permission;
+  order by held.permission collate "C";
 end
 $$;
 

@@ -239,7 +239,7 @@ end
 $$;
 
 comment on function authz._resources_after(text, text, text, int) is
-'The next resources of a type that any tuple names, in byte order, one probe of the index for each.';
+'The next resources of a type that any tuple names, in byte order, by one probe for each.';
 
 create or replace function authz._resources_page(
   p_namespace text,
@@ -319,7 +319,8 @@ declare
   v_cursor text collate "C" := authz._nfc(p_cursor);
 begin
   perform howdah.guard('authz', v_namespace);
-  perform authz._check_names(v_resource_type, 'any', v_permission, v_subject_type, v_subject_id);
+  perform authz._check_names(v_resource_type, 'any', v_permission, v_subject_type, v_subject_id,
+    p_relation_field => 'permission');
   perform authz._check_limit(p_limit);
 
   return query
@@ -385,7 +386,7 @@ declare
 begin
   perform howdah.guard('authz', v_namespace);
   perform authz._check_names(v_resource_type, 'any', v_permission, v_subject_type, v_subject_id,
-    v_subject_relation);
+    v_subject_relation, p_relation_field => 'permission');
   perform authz._check_context('context', p_context);
   v_contextual := authz._contextual(v_namespace,
     authz._active_program(v_namespace), p_contextual_tuples);
@@ -453,7 +454,7 @@ declare
 begin
   perform howdah.guard('authz', v_namespace);
   perform authz._check_names(v_resource_type, v_resource_id, v_permission,
-    coalesce(v_subject_type, 'any'), 'any', v_subject_relation);
+    coalesce(v_subject_type, 'any'), 'any', v_subject_relation, p_relation_field => 'permission');
   perform authz._check_limit(p_limit);
   if p_cursor_id is not null and v_cursor_type = '' then
     perform howdah.fail('authz', 'identifier_null', 'cursor_type is null, but cursor_id is given',
@@ -532,7 +533,7 @@ declare
 begin
   perform howdah.guard('authz', v_namespace);
   perform authz._check_names(v_resource_type, v_resource_id, v_permission,
-    coalesce(v_subject_type, 'any'), 'any');
+    coalesce(v_subject_type, 'any'), 'any', p_relation_field => 'permission');
 
   select count(*), min(array[s.subject_type, s.subject_id]) filter (where s.allowed is null)
   into v_count, v_unknown

@@ -16,7 +16,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if p_code !~ '^[a-z][a-z0-9_]*$' then
+  if p_code collate "C" !~ '^[a-z][a-z0-9_]*$' then
     raise exception 'error code % is not lower-case words joined by underscores', p_code;
   end if;
 
