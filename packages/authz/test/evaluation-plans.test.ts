@@ -4,6 +4,7 @@ import type pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { authzModule } from "../src/module.ts";
 import { pagesOf, plansOf } from "./plans.ts";
+import { rows } from "./sql.ts";
 
 let db: TestDatabase;
 let client: pg.Client;
@@ -97,3 +98,16 @@ async function limits(call: string, most: number): Promise<void> {
   const pages = plans.map(({ nodes: [top] }) => pagesOf(top));
   expect(Math.max(...pages), call).toBeLessThanOrEqual(most);
 }
+
+test("every function that evaluates plans once, goes by index, and is never compiled", async () => {
+  const evaluating = await rows<{ name: string; settings: string[] }>(
+    db,
+    `select p.proname as name, p.proconfig as settings from pg_proc p
+     where p.pronamespace = 'authz'::regnamespace and p.proname not like '\\_%' and p.provolatile = 's'
+       and p.proconfig::text like '%plan_cache_mode%' and p.proname not in ('validate_tuples', 'list_audit_events')`,
+  );
+  expect(evaluating.length).toBeGreaterThan(20);
+  for (const { name, settings } of evaluating) {
+    expect(settings, name).toEqual(expect.arrayContaining(["jit=off", "enable_seqscan=off"]));
+  }
+});

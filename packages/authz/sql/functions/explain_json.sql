@@ -1055,9 +1055,8 @@ begin
 
   v_refusal := authz._refusal(v_program, p_resource_type, p_relation, '', '', null, null);
   if v_refusal in ('type_unknown', 'relation_unknown') then
-    perform howdah.fail('authz', v_refusal,
-      authz._refusal_message(v_refusal, p_resource_type, p_relation, '', '', null, null), '22023',
-      jsonb_build_object('resource_type', p_resource_type, 'relation', p_relation));
+    perform authz._fail_unknown('resource_type', p_resource_type,
+      case v_refusal when 'relation_unknown' then p_relation end);
   end if;
   return v_refusal is not null;
 end
