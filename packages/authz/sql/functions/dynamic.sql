@@ -360,6 +360,9 @@ language plpgsql
 stable
 parallel safe
 as $$
+declare
+  -- A constant would let the planner take the index of edges, which begins elsewhere.
+  v_parent text collate "C" := 'parent';
 begin
   if p_contextual is not null or p_subject_relation is not null then
     return authz._dynamic_relations_x(p_namespace, p_subject_type,
@@ -379,7 +382,7 @@ begin
         from authz._live(p_namespace) t
         where t.resource_type = w.type
           and t.resource_id = w.id
-          and t.relation = 'parent'
+          and t.relation = v_parent
         offset 0
       ) parent
     ),
@@ -638,6 +641,8 @@ as $$
 declare
   v_relations text[] collate "C" :=
     authz._implied_by(p_namespace, p_resource_type, p_permission);
+  v_parent text collate "C" := 'parent';
+  v_member text collate "C" := 'member';
   v_groups text[] collate "C" := authz._types(p_namespace, 'resource', p_contextual);
 begin
   if p_contextual is not null then
@@ -659,7 +664,7 @@ begin
       from authz._live(p_namespace) t
       where t.resource_type = c.type
         and t.resource_id = c.id
-        and t.relation = 'parent'
+        and t.relation = v_parent
       offset 0
     ) parent
   ),
@@ -699,7 +704,7 @@ begin
       from authz._live(p_namespace) t
       where t.resource_type = w.type
         and t.resource_id = w.id
-        and t.relation = 'member'
+        and t.relation = v_member
     ))
   union
   select w.type, w.id

@@ -281,6 +281,7 @@ declare
   v_id text collate "C" := authz._nfc(p_id);
   v_permission text collate "C" := p_permission;
   v_object text := concat(p_type, ':', p_id);
+  v_parent text collate "C" := 'parent';
 begin
   with recursive above(type, id, object, depth) as (
     select v_type, v_id, v_object, 0
@@ -291,7 +292,7 @@ begin
     join authz.tuples t on t.namespace = v_namespace
       and t.resource_type = a.type
       and t.resource_id = a.id
-      and t.relation = 'parent'
+      and t.relation = v_parent
     where (t.expires_at is null or t.expires_at > howdah.now())
       and t.condition_name is null
   ),
