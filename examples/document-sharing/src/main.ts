@@ -129,9 +129,8 @@ await authz.grant("owner", { resource: ["folder", "docs"], subject: ["user", "an
 const mayEdit = await authz.check(["user", "ann"], "editor", ["document", "docs/package.json"]);
 print(`the next version is active: ann, who owns docs, may edit docs/package.json: ${mayEdit ? "yes" : "no"}`);
 await authz.model.activate(first);
-print(
-  `the first version is active again, ${(await authz.auditEvents({ event_type: "model_activated" })).length} changes of it are in the audit`,
-);
+const activations = await authz.auditEvents({ eventType: "model_activated" }).page();
+print(`the first version is active again, ${activations.length} changes of it are in the audit`);
 
 await db.close();
 
