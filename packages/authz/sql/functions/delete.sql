@@ -142,11 +142,21 @@ begin
   end if;
   v_subject_id := authz._nfc(v_subject_id);
 
+  with locked as materialized (
+    select t.id
+    from authz.tuples t
+    where t.namespace = v_namespace
+      and t.subject_type = v_subject_type
+      and t.subject_id = v_subject_id
+      and (v_resource_type is null or t.resource_type = v_resource_type)
+    order by t.resource_type, t.resource_id, t.relation, t.subject_type, t.subject_id,
+      coalesce(t.subject_relation, '')
+    for update
+  )
   delete from authz.tuples t
+  using locked l
   where t.namespace = v_namespace
-    and t.subject_type = v_subject_type
-    and t.subject_id = v_subject_id
-    and (v_resource_type is null or t.resource_type = v_resource_type);
+    and t.id = l.id;
   get diagnostics v_count = row_count;
   return v_count;
 end
@@ -194,11 +204,21 @@ begin
   end if;
   v_resource_id := authz._nfc(v_resource_id);
 
+  with locked as materialized (
+    select t.id
+    from authz.tuples t
+    where t.namespace = v_namespace
+      and t.resource_type = v_resource_type
+      and t.resource_id = v_resource_id
+      and (v_relation is null or t.relation = v_relation)
+    order by t.resource_type, t.resource_id, t.relation, t.subject_type, t.subject_id,
+      coalesce(t.subject_relation, '')
+    for update
+  )
   delete from authz.tuples t
+  using locked l
   where t.namespace = v_namespace
-    and t.resource_type = v_resource_type
-    and t.resource_id = v_resource_id
-    and (v_relation is null or t.relation = v_relation);
+    and t.id = l.id;
   get diagnostics v_count = row_count;
   return v_count;
 end

@@ -2,8 +2,8 @@
 --
 -- All of it happens or nothing. Deletes come first, so a batch may turn an edge around; the walk
 -- for cycles comes last, over everything that was written, under the locks that all edges of these
--- kinds share (see write.sql). Rows are touched in the order of their keys, so that two batches at
--- once wait for each other in one direction only.
+-- kinds share (see write.sql). Rows are locked first, those to write and those to delete together in
+-- the order of their keys, so that two batches at once wait for each other in one direction only.
 
 create or replace function authz.write_tuples(
   p_writes jsonb,
@@ -50,28 +50,28 @@ begin
     order by w.relation, w.resource_type, w.subject_type
   ) e;
 
-  select coalesce(array_agg(l.ord), '{}'), array_agg(l.id) into v_gone, v_ids
+  select coalesce(array_agg(l.ord) filter (where l.ord > 0), '{}'),
+    array_agg(l.id) filter (where l.ord > 0)
+  into v_gone, v_ids
   from (
-    select d.ord, t.id
+    select g.ord, t.id
     from (
-      select d.*
-      from unnest(v_deletes) with ordinality d (
-        id, namespace, resource_type, resource_id, relation, subject_type, subject_id,
-        subject_relation, created_at, expires_at, condition_name, condition_context,
-        resource_id_raw, subject_id_raw, ord)
-      order by d.resource_type, d.resource_id, d.relation, d.subject_type, d.subject_id,
-        coalesce(d.subject_relation, '')
-    ) d
+      select (u.ordinality - cardinality(v_writes))::int as ord, u.resource_type, u.resource_id,
+        u.relation, u.subject_type, u.subject_id, u.subject_relation
+      from unnest(v_writes || v_deletes) with ordinality u
+      order by u.resource_type, u.resource_id, u.relation, u.subject_type, u.subject_id,
+        coalesce(u.subject_relation, '')
+    ) g
     cross join lateral (
       select t.id
       from authz.tuples t
       where t.namespace = v_namespace
-        and t.resource_type = d.resource_type
-        and t.resource_id = d.resource_id
-        and t.relation = d.relation
-        and t.subject_type = d.subject_type
-        and t.subject_id = d.subject_id
-        and coalesce(t.subject_relation, '') = coalesce(d.subject_relation, '')
+        and t.resource_type = g.resource_type
+        and t.resource_id = g.resource_id
+        and t.relation = g.relation
+        and t.subject_type = g.subject_type
+        and t.subject_id = g.subject_id
+        and coalesce(t.subject_relation, '') = coalesce(g.subject_relation, '')
       for update
     ) t
   ) l;
