@@ -20,12 +20,10 @@ import {
 
 const db: TestDatabase = await testDatabase({ modules: [authzModule] });
 afterAll(() => db.close());
-const functions = await publicFunctions(db);
+// What fails for whom the tests run as, whatever it is given, has tests of its own.
+const functions = (await publicFunctions(db)).filter(({ name }) => name !== "assert_rls_active");
 const places = await settle(db);
 await db.query("create collation loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false)");
-
-/** What fails for whom the tests run as, whatever it is given. */
-const failing = ["assert_rls_active"];
 
 interface Failure {
   code: string;
