@@ -135,7 +135,7 @@ begin
   values (
     p_event_type, v_actor ->> 'actor_id', v_actor ->> 'request_id', v_actor ->> 'reason',
     v_actor ->> 'on_behalf_of', howdah.outer_role(),
-    p_namespace, 'rbac_' || split_part(p_event_type, '_', 1), p_slug,
+    p_namespace, 'rbac_' || split_part(p_event_type collate "C", '_', 1), p_slug,
     nullif(jsonb_strip_nulls(p_detail), '{}')
   );
 end
