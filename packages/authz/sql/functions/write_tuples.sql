@@ -2,8 +2,9 @@
 --
 -- All of it happens or nothing. Deletes come first, so a batch may turn an edge around; the walk
 -- for cycles comes last, over everything that was written, under the locks that all edges of these
--- kinds share (see write.sql). Rows are locked first, those to write and those to delete together in
--- the order of their keys, so that two batches at once wait for each other in one direction only.
+-- kinds share (see write.sql). Rows are locked first, those to write and those to delete together
+-- in the order of their keys, so that two batches at once wait for each other in one direction
+-- only.
 
 create or replace function authz.write_tuples(
   p_writes jsonb,
