@@ -257,7 +257,7 @@ as $$
 declare
   v_asked text[] collate "C";
   v_after text collate "C" := coalesce(p_cursor, '');
-  v_size int := 12;
+  v_size int := 3;
   v_left int := p_limit;
   v_found int;
 begin
