@@ -111,9 +111,9 @@ describe.each(both)("%s", (kind) => {
     const [one, two] = await db.clients(2);
     await one?.query("begin");
     await one?.query(sql, ["a", "b"]);
-    const other = two?.query(sql, ["c", "d"]);
+    const refused = refuses(Promise.resolve(two?.query(sql, ["c", "d"])), `${code} PK001`);
     await one?.query("commit");
-    await refuses(Promise.resolve(other), `${code} PK001`);
+    await refused;
   });
 
   test("a walk that takes too long is cancelled, and what it was for is not written", async () => {

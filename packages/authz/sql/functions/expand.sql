@@ -213,7 +213,7 @@ as $$
 declare
   v_kind text := (select k from jsonb_object_keys(p_rule) k limit 1);
   v_part jsonb := p_rule -> v_kind;
-  v_object text := concat(p_type, ':', p_id);
+  v_object text collate "C" := concat(p_type, ':', p_id);
 begin
   if v_kind = 'this' then
     select jsonb_build_object('leaf', jsonb_build_object('users', jsonb_build_object(
@@ -280,7 +280,7 @@ declare
   v_type text collate "C" := p_type;
   v_id text collate "C" := authz._nfc(p_id);
   v_permission text collate "C" := p_permission;
-  v_object text := concat(p_type, ':', p_id);
+  v_object text collate "C" := concat(p_type, ':', p_id);
   v_parent text collate "C" := 'parent';
 begin
   with recursive above(type, id, object, depth) as (
