@@ -543,9 +543,9 @@ export const writeModel = value<
   string
 >("write_model", { model: "jsonb", activate: "boolean", tests: "jsonb", dsl: "text", options: "jsonb" });
 
-export const activateModel = fn<{ modelId: string }, void>("authz.activate_model", {
+export const activateModel = fn<{ modelId: string }, boolean>("authz.activate_model", {
   args: { modelId: "uuid" },
-  returns: "void",
+  returns: "value",
 });
 
 /** A stored model without its content. */

@@ -1,4 +1,4 @@
-import { fn, ModuleClient } from "@howdah/core";
+import { ModuleClient } from "@howdah/core";
 import type { ModelOptions } from "./compiler/hash.ts";
 import { type CompiledModel, compileModel } from "./compiler/index.ts";
 import type { OpenFgaModel } from "./compiler/model.ts";
@@ -47,11 +47,6 @@ export interface WriteModelOptions extends ModelOptions {
 /** Tests of a model, perhaps with tuples that all of them have. */
 export type ModelTests = readonly ModelTest[] | { tuples?: readonly unknown[]; tests: readonly ModelTest[] };
 
-const activateModel = fn<{ modelId: string }, boolean>("authz.activate_model", {
-  args: { modelId: "uuid" },
-  returns: "value",
-});
-
 /** The models of a namespace. */
 export class Models extends ModuleClient {
   /**
@@ -92,7 +87,7 @@ export class Models extends ModuleClient {
    * @throws {StateError} `model_tests_failed`, `program_missing`
    */
   activate(modelId: string): Promise<boolean> {
-    return this.call(activateModel, { modelId }).catch(rethrow);
+    return this.call(sql.activateModel, { modelId }).catch(rethrow);
   }
 
   /** A model of the namespace or of `global`, or the one that the namespace answers by; null if there is none. */

@@ -19,8 +19,6 @@ export interface Step {
 export interface Sets {
   /** A statement that reads them: `with ...` and the query. */
   statement(query: string): string;
-  /** Puts another set behind these. */
-  add(text: string): void;
   read(kind: Kind, alias: string): Readable;
 }
 
@@ -103,7 +101,6 @@ export function makeSets(
   const isRecursive = written.some((set) => set.isRecursive);
   return {
     read,
-    add: (text) => void texts.push(text),
     statement: (query) => (texts.length === 0 ? query : withSets(context, texts, isRecursive, query)),
   };
 }
